@@ -1,0 +1,27 @@
+# make test     builds the parts that there are, and runs their tests
+.POSIX:
+
+CC      = cc
+CFLAGS  = -O2
+WARN    = -std=c99 -pedantic -Wall -Wextra
+
+# In the order of the calls, which go down.
+REST = log.o
+UNIT = test/unit_log
+
+parts: $(REST)
+
+$(REST): smtpd.h
+
+.SUFFIXES: .c .o
+.c.o:
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -c $<
+
+test: $(UNIT)
+	for i in $(UNIT); do ./$$i || exit; done
+
+$(UNIT): $(REST) test/test.h
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
+
+clean:
+	rm -f $(REST) $(UNIT)

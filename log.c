@@ -1,0 +1,346 @@
+/*
+ * log.c - words and time.
+ *
+ * The operator's log and the trace (both on standard error, one line an
+ * event), the one clock, the one source of randomness, and the string that
+ * grows.  What is true here: no octet from the wire reaches a terminal
+ * unescaped, and no line is longer than LINE_MAX_LOG.
+ */
+#include "smtpd.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_MAX_LOG 1000	/* octets of a line of the log, or of the trace */
+#define COLUMNS      80		/* the trace keeps within this where it can */
+
+struct clock now;
+bool log_verbose, log_tracing;
+
+/* ---- time ------------------------------------------------------------- */
+
+static void
+clock_system(struct clock *c)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	c->tick = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+	c->micro = (int)(t.tv_nsec / 1000 % 1000);
+	clock_gettime(CLOCK_REALTIME, &t);
+	c->wall = t.tv_sec * 1000LL + t.tv_nsec / 1000000;
+}
+
+void (*clock_source)(struct clock *) = clock_system;
+
+void
+clock_turn(void)
+{
+	clock_source(&now);
+}
+
+/* Days since 1970-01-01 of a date; years are counted from March, so that the
+ * leap day is the last of its year. */
+static long long
+days_from_civil(long long y, int m, int d)
+{
+	long long era, year, day;
+
+	y -= m <= 2;
+	era = (y >= 0 ? y : y - 399) / 400;
+	year = y - era * 400;
+	day = (153 * (m + (m > 2 ? -3 : 9)) + 2) / 5 + d - 1;
+	return era * 146097 + year * 365 + year / 4 - year / 100 + day - 719468;
+}
+
+long long
+second_from_civil(const int f[6])
+{
+	return days_from_civil(f[0], f[1], f[2]) * 86400 + f[3] * 3600 + f[4] * 60 + f[5];
+}
+
+void
+civil_from_second(long long s, int f[6])
+{
+	long long day = s / 86400 - (s % 86400 < 0), rest = s - day * 86400;
+	long long z = day + 719468, era, doe, yoe, doy, mp;
+
+	era = (z >= 0 ? z : z - 146096) / 146097;
+	doe = z - era * 146097;
+	yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	mp = (5 * doy + 2) / 153;
+	f[2] = (int)(doy - (153 * mp + 2) / 5 + 1);
+	f[1] = (int)(mp < 10 ? mp + 3 : mp - 9);
+	f[0] = (int)(yoe + era * 400 + (f[1] <= 2));
+	f[3] = (int)(rest / 3600);
+	f[4] = (int)(rest / 60 % 60);
+	f[5] = (int)(rest % 60);
+}
+
+char *
+date_text(char out[DATE_SIZE], long long second)
+{
+	static const char month[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	static const char weekday[] = "ThuFriSatSunMonTueWed";	/* 1970 began on a Thursday */
+	int f[6];
+	long long day = second / 86400;
+
+	civil_from_second(second, f);
+	snprintf(out, DATE_SIZE, "%.3s, %d %.3s %04d %02d:%02d:%02d +0000",
+	    weekday + day % 7 * 3, f[2], month + (f[1] - 1) * 3,
+	    f[0] % 10000, f[3], f[4], f[5]);
+	return out;
+}
+
+/* ---- randomness ------------------------------------------------------- */
+
+static int random_fd = -1;
+
+void
+random_open(void)
+{
+	if (random_fd < 0)
+		random_fd = open("/dev/urandom", O_RDONLY);
+	if (random_fd < 0)
+		log_line("warning: no /dev/urandom; numbers will be guessable");
+}
+
+/* Where the device is missing (an initramfs without /dev), what differs from
+ * one start to the next has to do: the clock, the process, the stack. */
+static uint32_t
+random_weak(void)
+{
+	static uint64_t seed;
+	struct clock c;
+
+	clock_system(&c);
+	seed ^= (uint64_t)c.wall * 6364136223846793005u + (uint64_t)c.tick;
+	seed ^= (uint64_t)getpid() << 32 ^ (uint64_t)(uintptr_t)&c;
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 32);
+}
+
+uint32_t
+random_number(void)
+{
+	uint32_t n;
+
+	if (random_fd >= 0 && read(random_fd, &n, sizeof n) == (ssize_t)sizeof n)
+		return n;
+	return random_weak();
+}
+
+/* ---- strings ---------------------------------------------------------- */
+
+void *(*memory)(void *, size_t) = realloc;
+
+/* Room for n more octets and a NUL. */
+static int
+buf_room(struct buf *b, size_t n)
+{
+	size_t size = b->size ? b->size : 64;
+	char *data;
+
+	if (n > SIZE_MAX / 4 || b->len > SIZE_MAX / 4)
+		return -1;
+	while (size < b->len + n + 1)
+		size *= 2;
+	if (size == b->size)
+		return 0;
+	if ((data = memory(b->data, size)) == NULL)
+		return -1;
+	b->data = data;
+	b->size = size;
+	return 0;
+}
+
+void *
+grow(void *array, size_t *room, size_t count, size_t each)
+{
+	size_t more = *room ? *room * 2 : 16;
+
+	if (count < *room)
+		return array;
+	if (more > SIZE_MAX / each || (array = memory(array, more * each)) == NULL)
+		return NULL;
+	*room = more;
+	return array;
+}
+
+int
+buf_add(struct buf *b, const void *octets, size_t n)
+{
+	if (buf_room(b, n) == -1)
+		return -1;
+	if (n > 0)
+		memcpy(b->data + b->len, octets, n);
+	b->len += n;
+	b->data[b->len] = '\0';
+	return 0;
+}
+
+int
+buf_addf(struct buf *b, const char *format, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(NULL, 0, format, ap);
+	va_end(ap);
+	if (n < 0 || buf_room(b, (size_t)n) == -1)
+		return -1;
+	va_start(ap, format);
+	vsnprintf(b->data + b->len, b->size - b->len, format, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+	return 0;
+}
+
+void
+buf_free(struct buf *b)
+{
+	free(b->data);
+	memset(b, 0, sizeof *b);
+}
+
+char *
+text_copy(const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *copy = memory(NULL, n);
+
+	return copy ? memcpy(copy, s, n) : NULL;
+}
+
+char *
+text_safe(char *out, size_t size, const char *in, size_t n)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t at = 0;
+
+	for (; n > 0; in++, n--) {
+		unsigned char c = (unsigned char)*in;
+
+		if (at + 8 > size) {		/* room for one more and the dots */
+			memcpy(out + at, "...", 3);
+			at += 3;
+			break;
+		}
+		if (c >= ' ' && c < 127 && c != '\\' && c != '"') {
+			out[at++] = (char)c;
+			continue;
+		}
+		out[at++] = '\\';
+		out[at++] = 'x';
+		out[at++] = hex[c >> 4];
+		out[at++] = hex[c & 15];
+	}
+	out[at] = '\0';
+	return out;
+}
+
+static int
+lower(int c)
+{
+	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
+}
+
+int
+text_compare(const char *a, const char *b)
+{
+	for (; *a != '\0' && lower((unsigned char)*a) == lower((unsigned char)*b); a++, b++)
+		;
+	return lower((unsigned char)*a) - lower((unsigned char)*b);
+}
+
+bool
+text_prefix(const char *s, const char *prefix)
+{
+	for (; *prefix != '\0'; s++, prefix++)
+		if (lower((unsigned char)*s) != lower((unsigned char)*prefix))
+			return false;
+	return true;
+}
+
+/* ---- the log ---------------------------------------------------------- */
+
+/* One write a line, so that lines of several processes do not mix. */
+static void
+line_write(const char *before, const char *format, va_list ap)
+{
+	char line[LINE_MAX_LOG + 2];
+	size_t n = strlen(before), left = sizeof line - n - 1;
+	int m;
+
+	memcpy(line, before, n);
+	m = vsnprintf(line + n, left, format, ap);
+	n += m < 0 ? 0 : (size_t)m < left ? (size_t)m : left - 1;
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) == -1)
+		return;		/* nobody listens: there is nobody to tell */
+}
+
+void
+log_line(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	line_write("", format, ap);
+	va_end(ap);
+}
+
+void
+log_detail(const char *format, ...)
+{
+	va_list ap;
+
+	if (!log_verbose)
+		return;
+	va_start(ap, format);
+	line_write("", format, ap);
+	va_end(ap);
+}
+
+void
+die(int status, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	line_write("smtpd: ", format, ap);
+	va_end(ap);
+	exit(status);
+}
+
+void
+trace_line(unsigned long number, msec since, const char *state, char side,
+    const char *text, size_t n, const char *rule)
+{
+	char safe[LINE_MAX_LOG / 2], line[LINE_MAX_LOG];
+	struct clock c;
+	int used;
+
+	if (!log_tracing)
+		return;
+	clock_source(&c);
+	text_safe(safe, sizeof safe, text, n);
+	used = snprintf(line, sizeof line, "#%-3lu%7.3f %-6s %c %s", number,
+	    (double)(c.tick - since) / 1000, state, side, safe);
+	if (used < 0)
+		return;
+	if (rule == NULL || *rule == '\0')
+		log_line("%s", line);
+	else if ((size_t)used + 3 + strlen(rule) <= COLUMNS)
+		log_line("%s%*s", line, COLUMNS - used, rule);
+	else {
+		log_line("%s", line);
+		log_line("%*s", COLUMNS, rule);
+	}
+}

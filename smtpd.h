@@ -1,0 +1,544 @@
+/*
+ * smtpd.h - the map: types in the order of the story, then prototypes under
+ * the name of their file.
+ *
+ * Conventions.  A function that can fail answers 0 or -1.  One that waits
+ * comes as a pair: x_want says which descriptor and which deadline it waits
+ * for, x_step goes on and answers -1 failed, 0 still waiting, 1 done.  Sizes
+ * are octets, times are milliseconds unless a name says otherwise.  Strings
+ * end in NUL unless a length stands beside them.
+ */
+#ifndef SMTPD_H
+#define SMTPD_H
+
+/* Every libc shows chroot, fsync, flock and the rest under one of these. */
+#define _DEFAULT_SOURCE  1	/* glibc >= 2.20, musl */
+#define _BSD_SOURCE      1	/* older glibc, dietlibc, Haiku */
+#define _NETBSD_SOURCE   1
+#define _DARWIN_C_SOURCE 1
+#define __BSD_VISIBLE    1	/* FreeBSD, OpenBSD, DragonFly */
+#define __EXTENSIONS__   1	/* illumos */
+#define _ALL_SOURCE      1	/* AIX */
+#define _FILE_OFFSET_BITS 64	/* large files and late years on 32 bits */
+#define _TIME_BITS       64
+
+#include <sys/types.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <limits.h>
+
+struct pollfd;
+
+#define SMTPD_VERSION "0.1"
+
+/* ---- time and text ---------------------------------------------------- */
+
+typedef long long msec;
+
+/* The clock, as read at the beginning of this turn of the loop. */
+struct clock {
+	msec tick;		/* only ever grows: for deadlines */
+	msec wall;		/* since 1970, UTC: for dates and the schedule */
+	int micro;		/* microseconds of tick, for the trace */
+};
+
+/* A string that grows.  data is NULL when nothing is allocated and ends in
+ * NUL, not counted in len, whenever it is not. */
+struct buf {
+	char *data;
+	size_t len, size;
+};
+
+/* Where in the configuration something was said; line 0: it is a default. */
+struct place {
+	const char *file;
+	int line;
+};
+
+/* ---- who and where ---------------------------------------------------- */
+
+#define ADDR_TEXT   48		/* room for any address in text, with NUL */
+#define DOMAIN_MAX  255		/* octets of a domain, RFC 5321 4.5.3.1.2 */
+#define PATH_OCTETS 1024	/* of a mailbox; the standard's 64 + 255 is too
+				 * small for addresses that encode others */
+
+struct addr {
+	unsigned char family;	/* 4, 6, or 0: none */
+	unsigned char octets[16];
+	uint16_t port;
+};
+
+struct network {
+	struct addr addr;
+	int bits;		/* of the prefix */
+	struct network *next;
+};
+
+/* A forward- or reverse-path, RFC 5321 4.1.2, without its angle brackets. */
+struct path {
+	char text[PATH_OCTETS + 1];	/* "" is the null sender */
+	const char *domain;	/* within text, behind the @; NULL: none given */
+	bool eight;		/* has octets above 127, so needs SMTPUTF8 */
+};
+
+/* ---- what the operator wrote ------------------------------------------ */
+
+#define UNLIMITED LLONG_MAX
+
+enum extension {		/* bits; what EHLO can offer */
+	EXT_PIPELINING = 1 << 0, EXT_SIZE       = 1 << 1,
+	EXT_8BITMIME   = 1 << 2, EXT_BINARYMIME = 1 << 3,
+	EXT_CHUNKING   = 1 << 4, EXT_SMTPUTF8   = 1 << 5,
+	EXT_DSN        = 1 << 6, EXT_STATUS     = 1 << 7,
+	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9
+};
+
+/* One of the model's two radio buttons with the list below it. */
+struct access {
+	bool only;		/* "only LIST"; else "all-except LIST" */
+	struct network *list;
+};
+
+struct listen {
+	struct addr addr;
+	struct place place;
+	struct listen *next;
+};
+
+enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
+
+struct domain {
+	char *name;		/* as written; "*.example.net" for a wildcard */
+	enum domain_kind kind;
+	char *drop;		/* the folder, default domain only */
+	long long quota;	/* octets in that folder */
+	bool allow_relay;
+	struct place place;
+	struct place *said;	/* as in struct server */
+	struct domain *next;
+};
+
+/* A virtual server, as configured.  Never changes once it is checked. */
+struct server {
+	char *name;
+	/* general */
+	struct listen *listen;
+	char *hostname;
+	char *mailroot;
+	long long connections, connections_per_client;
+	msec timeout;
+	/* access */
+	struct access connect, relay;
+	bool open_relay;
+	/* messages */
+	long long max_size, max_session, max_recipients;
+	char *badmail;		/* the folder */
+	int line_endings;	/* enum line_endings */
+	int hidden;		/* extensions not offered */
+	/* delivery */
+	msec local_retry;
+	long long max_hops;
+
+	struct domain *domains;	/* in the order written */
+	struct domain *home;	/* the default one */
+	struct place place;
+	struct place *said;	/* per row of the settings table: where it was said */
+	struct server *next;
+};
+
+enum line_endings { ENDINGS_NORMALIZE, ENDINGS_REJECT };
+
+struct config {
+	struct server *servers;
+	int files;		/* read for it, includes counted */
+	int errors;		/* found in it: with any it is not used */
+	struct memo *memory;	/* all that hangs on this configuration */
+};
+
+/* ---- a message -------------------------------------------------------- */
+
+enum outcome { RCPT_OPEN, RCPT_ACCEPTED, RCPT_REJECTED };
+
+struct recipient {
+	enum outcome outcome;
+	char *address;
+	char *args;		/* its ESMTP parameters, or NULL */
+	off_t mark;		/* where its line begins in the file */
+};
+
+struct envelope {
+	char *sender;		/* "" is the null sender; NULL: not yet known */
+	char *sender_args;	/* or NULL */
+	struct recipient *rcpt;
+	size_t count, room;
+	bool complete;		/* read from a file: its Return-Path was there */
+};
+
+/*
+ * Message content on its way in: line ends made canonical, dots unstuffed,
+ * the end found, octets and hops counted.  States are named by the octets
+ * just seen; see content_take.
+ */
+struct content {
+	unsigned char state;	/* enum in message.c */
+	bool stuffed;		/* DATA: dots are stuffed and CRLF.CRLF ends it */
+	bool raw;		/* BINARYMIME: octets pass untouched */
+	bool after_crlf;	/* the line before this one ended in CRLF */
+	bool stray;		/* a bare CR or LF was seen */
+	bool in_header;
+	unsigned char match;	/* octets of "received:" matched on this line */
+	unsigned hops;		/* Received fields */
+	long long size;		/* octets after unstuffing, RFC 1870 section 5 */
+};
+
+/* ---- the mailroot ----------------------------------------------------- */
+
+#define ID_SIZE 36		/* of a message's id in text, with NUL */
+
+/* A message's id: sorts by arrival, unique across restarts and machines. */
+struct id {
+	long long second;	/* of arrival, since 1970 UTC */
+	uint32_t serial;	/* within that second */
+	uint32_t origin;	/* random, one a process */
+};
+
+enum message_state { MESSAGE_WRITING, MESSAGE_PENDING, MESSAGE_KEPT, MESSAGE_LOST };
+
+/*
+ * A message being written.  The caller owns it until spool_commit, the spool
+ * from then on; after spool_sync its state tells the outcome, and it stays
+ * readable until spool_settle.
+ */
+struct message {
+	struct id id;
+	enum message_state state;
+	int error;		/* errno of what failed, else 0 */
+	int fd;			/* open in SortTemp, else -1 */
+	bool claimed;		/* its original is SortTemp/ID.claim: by Pickup */
+	long long size;		/* octets written */
+	struct envelope env;
+	struct message *next;	/* in the batch */
+};
+
+enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
+
+#define FOLDER_SIZE 700		/* of a folder's path, and */
+#define PATH_SIZE   1024	/* of a path in it; names have at most 255 */
+
+struct spool;			/* one mailroot; spool.c only */
+struct pickup;			/* what is seen in its Pickup; pickup.c only */
+
+/* ---- a connection ----------------------------------------------------- */
+
+/* A buffered, non-blocking stream of octets.  An idle one has no buffers. */
+struct conn {
+	int fd;			/* -1: none */
+	bool ended;		/* the other side will send no more */
+	bool overlong;		/* the rest of a line too long is passed over */
+	struct buf in;		/* received, not yet consumed: from `at` on */
+	size_t at;
+	struct buf out;		/* not yet sent */
+	struct addr peer, here;
+};
+
+/* ---- the conversation in which we are the server -------------------------- */
+
+/* What is true in each stands at the head of session.c. */
+enum state { GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+
+/* A virtual server that runs. */
+struct vserver {
+	const struct server *conf;
+	struct spool *spool;
+	struct pickup *pickup;
+	long long sessions;
+	struct vserver *next;
+};
+
+enum body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
+
+/* From MAIL to the final reply, RFC 5321 3.3. */
+struct tx {
+	struct message *m;
+	struct content content;
+	enum body body;
+	bool utf8;			/* SMTPUTF8 was asked for */
+	bool chunked;			/* by BDAT */
+};
+
+/* As long as the connection. */
+struct session {
+	struct conn conn;
+	struct vserver *owner;
+	unsigned long number;
+	msec began, deadline;
+	size_t slot;
+	enum state state;
+	bool esmtp;			/* greeted with EHLO */
+	bool crlf;			/* the last command line ended in CRLF */
+	bool lingers;			/* CLOSE: what is unread must be read */
+	bool secret;			/* AUTH was refused: a password may follow */
+	int errors;
+	char *helo;
+	struct tx *tx;
+	long long received;		/* octets of messages so far */
+	long long chunk, chunk_size;	/* CHUNK: octets still to come, and in all */
+	bool last;			/* CHUNK: LAST was said */
+	int refusal;			/* CHUNK without tx: the reply, of enum reply */
+};
+
+/* Every reply we have, in the order of its code: the table is in session.c. */
+enum reply {
+	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
+	R_VERIFY, R_GO_AHEAD, R_HELP,
+	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
+	R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
+	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
+	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
+	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
+	R_BODY, R_NO_HELP, R_RELAY, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+};
+
+/* ---- log.c: words and time -------------------------------------------- */
+
+extern struct clock now;
+extern void (*clock_source)(struct clock *);	/* tests replace it */
+extern void *(*memory)(void *, size_t);	/* realloc; tests make it fail */
+extern bool log_verbose, log_tracing;
+
+/* Read the clock once for this turn: sets `now`. */
+void clock_turn(void);
+/* Open the source of randomness; call before a chroot. */
+void random_open(void);
+uint32_t random_number(void);
+
+/* Append; -1 when memory is out, and then b is as before. */
+/* Room in an array for one more than count elements of this size: its new
+ * place, or NULL when memory is out, and then it is as before.  *room is how
+ * many fit. */
+void *grow(void *array, size_t *room, size_t count, size_t each);
+int buf_add(struct buf *b, const void *octets, size_t n);
+int buf_addf(struct buf *b, const char *format, ...);
+void buf_free(struct buf *b);
+
+/* A copy on the heap that the caller frees, or NULL. */
+char *text_copy(const char *s);
+/* Make any octets printable, and harmless between quotes: controls, 8-bit, "
+ * and \ as \xNN; cut to fit. */
+char *text_safe(char *out, size_t size, const char *in, size_t n);
+/* Case-blind comparison in ASCII, whatever the locale. */
+int text_compare(const char *a, const char *b);
+bool text_prefix(const char *s, const char *prefix);
+
+/* Civil time, UTC: proleptic Gregorian, RFC 5322 3.3 date, and back. */
+#define DATE_SIZE 40
+char *date_text(char out[DATE_SIZE], long long second);
+void civil_from_second(long long second, int field[6]);
+long long second_from_civil(const int field[6]);
+
+/* One line of the operator's log; untrusted words go through text_safe. */
+void log_line(const char *format, ...);
+void log_detail(const char *format, ...);	/* only with -v */
+/* A sentence to standard error, and the end; status is from sysexits.h. */
+void die(int status, const char *format, ...);
+/* One line of the trace.  side is '>' from the client, '<' to it, '=' ours;
+ * since is the tick at which the conversation began. */
+void trace_line(unsigned long number, msec since, const char *state, char side,
+    const char *text, size_t n, const char *rule);
+
+/* ---- conn.c: a stream of octets ---------------------------------------- */
+
+/* The most a line of a command may have, CRLF counted: RFC 5321 4.5.3.1.4
+ * says 512, plus what the extensions add. */
+#define LINE_OCTETS 4096
+
+void conn_open(struct conn *c, int fd);	/* takes the descriptor */
+void conn_close(struct conn *c);		/* idempotent */
+void conn_want(const struct conn *c, bool reading, struct pollfd *slot);
+/* Receive what is there: 1 something, 0 nothing yet, -1 ended or broken. */
+int conn_receive(struct conn *c);
+/* What has been received and not consumed; valid until the next call. */
+const char *conn_peek(const struct conn *c, size_t *n);
+void conn_consume(struct conn *c, size_t n);
+/* A whole line without its end: 1, and *line is NUL-terminated in place and
+ * valid until the next call; 0 none yet; -1 longer than LINE_OCTETS (and what
+ * there is of it was discarded). */
+int conn_line(struct conn *c, char **line, size_t *n, bool *crlf);
+/* Give up what idleness does not need; call when a step is over. */
+void conn_rest(struct conn *c);
+/* Send what can be sent: 1 all gone, 0 some is left, -1 broken. */
+int conn_flush(struct conn *c);
+/* Say that no more will come, and take what is there: closing with input
+ * unread would reset the connection, and our last words might be lost. */
+void conn_part(struct conn *c);
+
+/* A listening socket, or -1 with errno; *a gets the port the system picked. */
+int conn_listen(struct addr *a);
+/* Accept one: a descriptor, or -1 with errno. */
+int conn_accept(int listener, struct addr *peer, struct addr *here);
+
+/* ---- address.c: mailboxes, domains, networks ---------------------------- */
+
+/* "192.0.2.1" or "2001:db8::1"; with_port: ":25" behind it, and brackets
+ * round an IPv6 address.  0 or -1. */
+int addr_parse(struct addr *a, const char *text, bool with_port);
+char *addr_text(const struct addr *a, char out[ADDR_TEXT]);
+/* As a domain of RFC 5321 4.1.3: [192.0.2.1], [IPv6:2001:db8::1]. */
+char *addr_literal(const struct addr *a, char out[ADDR_TEXT + 8]);
+/* As in a listener's announcement: with the port. */
+char *addr_text_port(const struct addr *a, char out[ADDR_TEXT + 8]);
+bool addr_same(const struct addr *a, const struct addr *b);	/* whatever the ports */
+int network_parse(struct network *n, const char *text);
+bool network_has(const struct network *n, const struct addr *a);
+bool access_allows(const struct access *list, const struct addr *a);
+
+/* Read a path that begins at *in with '<'; *in is left behind its '>'. */
+int path_read(struct path *p, const char **in);
+/* Give a bare local part this domain; -1 when it gets too long. */
+int path_complete(struct path *p, const char *domain);
+/* A mailbox as Pickup's lines have it, with or without angle brackets. */
+int path_parse(struct path *p, const char *text);
+bool domain_valid(const char *text, size_t n);	/* RFC 5321 Domain, or an A-label's looser kin */
+/* [192.0.2.1] or [IPv6:2001:db8::1]: 0 or -1. */
+int literal_parse(struct addr *a, const char *text, size_t n);
+bool utf8_valid(const char *text, size_t n);	/* RFC 3629, shortest form */
+bool xtext_valid(const char *text);		/* RFC 3461 section 4 */
+
+/* ---- message.c: the text of a message ----------------------------------- */
+
+/* The envelope as the file has it; all copies are the envelope's own. */
+int envelope_sender(struct envelope *e, const char *address, const char *args);
+int envelope_add(struct envelope *e, const char *address, const char *args);
+bool envelope_has(const struct envelope *e, const char *address);
+size_t envelope_open(const struct envelope *e);	/* how many are not finished */
+void envelope_free(struct envelope *e);
+/* The open recipients as "<a>,<b>", printable and cut to fit, for the log. */
+char *envelope_text(const struct envelope *e, char *out, size_t size);
+/* Append the block to b, open recipients only, and note where the marks are. */
+int envelope_write(struct envelope *e, struct buf *b);
+/* Read the block that text begins with: its length, or -1 and why.  domain
+ * completes bare local parts; it is NULL for a file of our own, where a torn
+ * mark counts as not finished. */
+long envelope_read(struct envelope *e, const char *text, size_t n, const char *domain,
+    const char **why);
+/* Is this word, such as "BODY=BINARYMIME", among the parameters?  They may be NULL. */
+bool args_have(const char *args, const char *word);
+
+/* Begin; last_crlf: the line before it (the command's) ended in CRLF. */
+void content_begin(struct content *c, bool stuffed, bool raw, bool last_crlf);
+/* Take octets, append their canonical form to out; *used says how many were
+ * taken.  1: the end was seen, 0: more to come, -1: out of memory. */
+int content_take(struct content *c, const char *in, size_t n, size_t *used, struct buf *out);
+/* The end by other means than a dot (BDAT LAST, end of file): close the line. */
+int content_end(struct content *c, struct buf *out);
+
+/*
+ * Turn a Pickup file, whole in memory, into an envelope and a message: the
+ * envelope from x- lines or from header fields, Bcc removed, Date and
+ * Message-ID completed, line ends canonical; bare local parts get the default
+ * domain.  0, or -1 and *why: a sentence for the reason file, or NULL when
+ * memory is out.
+ */
+int message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
+    const struct server *server, const char *id, const char **why);
+/* Does the header of this Pickup file end, in an empty line? */
+bool message_has_body(const char *text, size_t n);
+
+/* ---- config.c: what the operator wrote ----------------------------------- */
+
+/* Read and check FILE, or the embedded default for NULL.  NULL when it is
+ * wrong: every mistake has then been printed to standard error. */
+struct config *config_load(const char *file);
+void config_free(struct config *c);
+/* Which row of a server's configuration rules this domain, or NULL. */
+const struct domain *config_domain(const struct server *s, const char *name);
+bool domain_local(const struct domain *d);
+/* "NAME (FILE:LINE)" or "NAME (default)" of a directive, for the trace. */
+#define WHERE_SIZE 160
+char *config_where(char out[WHERE_SIZE], const struct server *s, const char *name);
+/* Print what a setting means, or all of them as a commented configuration. */
+int config_explain(const char *name);
+void config_manual(void);
+
+/* ---- spool.c: messages on disk ------------------------------------------- */
+
+/* Called before each act on the disk with its name ("open", "write", "sync",
+ * "rename", "space"...); a test makes it answer an errno to play a failure. */
+extern int (*spool_fault)(const char *act);
+
+/* Make the folders, take the lock, recover.  NULL when it cannot, with the
+ * reason in why. */
+struct spool *spool_open(const struct server *s, char *why, size_t size);
+void spool_close(struct spool *sp);	/* idempotent on NULL */
+/* Lower *until to when the spool next has work. */
+void spool_want(const struct spool *sp, msec *until);
+/* Pickup and the schedule: what is due by now. */
+void spool_step(struct spool *sp);
+
+/* Is there room for a message of this size?  0, or errno. */
+int spool_room(struct spool *sp, long long size);
+/* Is the default domain's Drop within its quota? */
+bool spool_quota(struct spool *sp);
+/* A new message, no file yet; NULL: out of memory. */
+struct message *spool_new(const struct id *id);
+/* Make its file in SortTemp, which begins with the envelope and `head`. */
+int spool_create(struct spool *sp, struct message *m, const char *head);
+int spool_write(struct message *m, const char *octets, size_t n);
+/* Give it up and free it; nothing stays on disk.  NULL is fine. */
+void spool_abandon(struct spool *sp, struct message *m);
+/* Hand a complete message to this turn's batch. */
+void spool_commit(struct spool *sp, struct message *m);
+/* THE COMMIT.  Sync, rename into Queue, sync the folder, for the whole batch. */
+void spool_sync(struct spool *sp);
+/* After the replies: deliver what was committed and free the batch. */
+void spool_settle(struct spool *sp);
+/* What the last commit did and how long it took, for the trace. */
+const char *spool_account(const struct spool *sp);
+
+/* Put what stands at `from` into Badmail, and why beside it; origin says
+ * where it came from.  -1: it stays where it is. */
+int spool_badmail(struct spool *sp, const char *from, const struct id *id,
+    const char *origin, const char *why);
+/* Paths in its folders, of any name or of a message's. */
+char *spool_path(const struct spool *sp, char out[PATH_SIZE], enum folder f, const char *name);
+char *spool_path_id(const struct spool *sp, char out[PATH_SIZE], enum folder f,
+    const struct id *id, const char *end);
+/* Call take with each name in a folder but dot-files; false from it means a
+ * stranger, who is mentioned in the log.  -1: the folder cannot be read. */
+int spool_each(struct spool *sp, enum folder f, bool (*take)(void *, const char *), void *with);
+
+void id_next(struct id *id);		/* a new one */
+char *id_text(const struct id *id, char out[ID_SIZE]);
+int id_parse(struct id *id, const char *text, size_t n);
+/* "ID" END as a file's name: its id, or -1. */
+int id_name(struct id *id, const char *name, const char *end);
+
+/* ---- pickup.c: files that others drop ------------------------------------- */
+
+/* Begin, with the claims that a crash left; NULL: out of memory. */
+struct pickup *pickup_open(struct spool *sp, const struct server *s);
+void pickup_close(struct pickup *p);	/* idempotent on NULL */
+void pickup_want(const struct pickup *p, msec *until);
+/* Look into the folder when it is time; what is whole goes to the batch. */
+void pickup_step(struct pickup *p);
+
+/* ---- session.c: we are the server ------------------------------------------ */
+
+/* Greet a newcomer; takes the descriptor.  NULL: out of memory, fd untouched. */
+struct session *session_new(struct vserver *v, int fd, const struct addr *peer, const struct addr *here);
+void session_free(struct session *s);
+void session_want(const struct session *s, struct pollfd *slot, msec *until);
+/* -1 broken, 0 it waits, 1 over. */
+int session_step(struct session *s, bool readable);
+/* In COMMIT, after spool_sync: keep the promise or say that there is none,
+ * then go on with what was pipelined.  As session_step. */
+int session_committed(struct session *s);
+/* Tell it that we shut down. */
+void session_shutdown(struct session *s);
+/* Answer one who is not let in, and close; setting decided it. */
+void session_refuse(struct vserver *v, int fd, const struct addr *peer,
+    enum reply r, const char *setting);
+
+#endif
