@@ -6,8 +6,8 @@ CFLAGS  = -O2
 WARN    = -std=c99 -pedantic -Wall -Wextra
 
 # In the order of the calls, which go down.
-REST = log.o
-UNIT = test/unit_log
+REST = address.o log.o
+UNIT = test/unit_log test/unit_address
 
 parts: $(REST)
 

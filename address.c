@@ -1,0 +1,403 @@
+/*
+ * address.c - the wire format of who and where: mailboxes and domains as RFC
+ * 5321 4.1.2 and 4.1.3 spell them (with RFC 6531's UTF-8), the addresses and
+ * networks of the Internet, xtext.
+ *
+ * Every parser here is a cursor that stops at the NUL.  None allocates.
+ */
+#include "smtpd.h"
+
+#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- addresses and networks -------------------------------------------- */
+
+static int
+octets_parse(struct addr *a, const char *text)
+{
+	memset(a, 0, sizeof *a);
+	if (inet_pton(AF_INET, text, a->octets) == 1)
+		a->family = 4;
+	else if (inet_pton(AF_INET6, text, a->octets) == 1)
+		a->family = 6;
+	return a->family ? 0 : -1;
+}
+
+/* A number of 1 to 5 digits, nothing behind it; -1 if it is not one. */
+static long
+number_parse(const char *text, long max)
+{
+	long n = 0;
+	size_t i;
+
+	for (i = 0; text[i] >= '0' && text[i] <= '9' && i < 5; i++)
+		n = n * 10 + (text[i] - '0');
+	return i == 0 || text[i] != '\0' || n > max ? -1 : n;
+}
+
+int
+addr_parse(struct addr *a, const char *text, bool with_port)
+{
+	char host[ADDR_TEXT];
+	const char *colon = strrchr(text, ':');
+	size_t n;
+	long port;
+
+	if (!with_port)
+		return octets_parse(a, text);
+	if (colon == NULL || (port = number_parse(colon + 1, 65535)) == -1)
+		return -1;
+	n = (size_t)(colon - text);
+	if (text[0] == '[' && n > 2 && text[n - 1] == ']') {
+		text++;
+		n -= 2;
+	} else if (memchr(text, ':', n) != NULL)
+		return -1;		/* IPv6 without its brackets */
+	if (n >= sizeof host)
+		return -1;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	if (octets_parse(a, host) == -1)
+		return -1;
+	a->port = (uint16_t)port;
+	return 0;
+}
+
+char *
+addr_text(const struct addr *a, char out[ADDR_TEXT])
+{
+	if (a->family == 0 ||
+	    inet_ntop(a->family == 6 ? AF_INET6 : AF_INET, a->octets, out, ADDR_TEXT) == NULL)
+		memcpy(out, "local", 6);
+	return out;
+}
+
+char *
+addr_literal(const struct addr *a, char out[ADDR_TEXT + 8])
+{
+	char host[ADDR_TEXT];
+
+	snprintf(out, ADDR_TEXT + 8, "[%s%s]", a->family == 6 ? "IPv6:" : "", addr_text(a, host));
+	return out;
+}
+
+char *
+addr_text_port(const struct addr *a, char out[ADDR_TEXT + 8])
+{
+	char host[ADDR_TEXT];
+
+	snprintf(out, ADDR_TEXT + 8, a->family == 6 ? "[%s]:%u" : "%s:%u",
+	    addr_text(a, host), (unsigned)a->port);
+	return out;
+}
+
+bool
+addr_same(const struct addr *a, const struct addr *b)
+{
+	return a->family == b->family && memcmp(a->octets, b->octets, sizeof a->octets) == 0;
+}
+
+int
+network_parse(struct network *n, const char *text)
+{
+	char host[ADDR_TEXT];
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	int most;
+
+	if (len >= sizeof host)
+		return -1;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	if (octets_parse(&n->addr, host) == -1)
+		return -1;
+	most = n->addr.family == 6 ? 128 : 32;
+	n->bits = slash ? (int)number_parse(slash + 1, most) : most;
+	return n->bits == -1 ? -1 : 0;
+}
+
+bool
+network_has(const struct network *n, const struct addr *a)
+{
+	int whole = n->bits / 8, rest = n->bits % 8;
+
+	if (n->addr.family != a->family || memcmp(n->addr.octets, a->octets, (size_t)whole) != 0)
+		return false;
+	return rest == 0 || (n->addr.octets[whole] ^ a->octets[whole]) >> (8 - rest) == 0;
+}
+
+bool
+access_allows(const struct access *list, const struct addr *a)
+{
+	const struct network *n;
+
+	for (n = list->list; n != NULL; n = n->next)
+		if (network_has(n, a))
+			return list->only;
+	return !list->only;
+}
+
+/* ---- characters --------------------------------------------------------- */
+
+static bool
+alnum(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
+
+static bool
+atext(unsigned char c)
+{
+	return alnum(c) || c > 127 || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+}
+
+bool
+utf8_valid(const char *text, size_t n)
+{
+	static const unsigned long least[] = { 0, 0x80, 0x800, 0x10000 };
+	size_t i, more;
+
+	for (i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+		unsigned long rune;
+
+		if (c < 0x80)
+			continue;
+		more = c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : 1;
+		if (c < 0xC2 || c > 0xF4 || more > n - i - 1)
+			return false;
+		rune = c & (0x3Fu >> more);
+		for (size_t k = more; k > 0; k--) {
+			if (((c = (unsigned char)text[++i]) & 0xC0) != 0x80)
+				return false;
+			rune = rune << 6 | (c & 0x3F);
+		}
+		if (rune < least[more] || rune > 0x10FFFF || (rune >= 0xD800 && rune < 0xE000))
+			return false;
+	}
+	return true;
+}
+
+/* "+" and two upper-case digits for what is not printable, "=" or "+". */
+bool
+xtext_valid(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text < '!' || *text > '~' || *text == '=')
+			return false;
+		if (*text != '+')
+			continue;
+		for (int i = 0; i < 2; i++)
+			if (*++text == '\0' || strchr("0123456789ABCDEF", *text) == NULL)
+				return false;
+	}
+	return true;
+}
+
+/* ---- domains ------------------------------------------------------------ */
+
+/* Labels of letters, digits and hyphens; underscores too, which real hosts
+ * have, and UTF-8 (RFC 6531). */
+bool
+domain_valid(const char *text, size_t n)
+{
+	size_t label = 0;
+
+	if (n == 0 || n > DOMAIN_MAX || !utf8_valid(text, n))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)text[i];
+
+		if (c == '.') {
+			if (label == 0 || text[i - 1] == '-')
+				return false;
+			label = 0;
+			continue;
+		}
+		if (!alnum(c) && c != '_' && c < 128 && (c != '-' || label == 0))
+			return false;
+		if (++label > 63)
+			return false;
+	}
+	return label > 0 && text[n - 1] != '-';
+}
+
+int
+literal_parse(struct addr *a, const char *text, size_t n)
+{
+	char host[ADDR_TEXT];
+	bool six;
+
+	if (n < 3 || text[0] != '[' || text[n - 1] != ']')
+		return -1;
+	text++;
+	n -= 2;
+	if ((six = n > 5 && text_prefix(text, "IPv6:"))) {
+		text += 5;
+		n -= 5;
+	}
+	if (n >= sizeof host)
+		return -1;
+	memcpy(host, text, n);
+	host[n] = '\0';
+	return octets_parse(a, host) == 0 && a->family == (six ? 6 : 4) ? 0 : -1;
+}
+
+/* ---- paths -------------------------------------------------------------- */
+
+static int
+path_put(struct path *p, size_t *n, char c)
+{
+	if (*n >= PATH_OCTETS)
+		return -1;
+	p->text[(*n)++] = c;
+	p->eight |= (unsigned char)c > 127;
+	return 0;
+}
+
+/* Quoted-string: any printable octet and the space, with \ before what would
+ * end it. */
+static int
+read_quoted(struct path *p, size_t *n, const char **in)
+{
+	const char *at = *in;
+
+	if (path_put(p, n, *at++) == -1)
+		return -1;
+	while (*at != '"') {
+		if (*at == '\\' && path_put(p, n, *at++) == -1)
+			return -1;
+		if ((unsigned char)*at < ' ' || *at == 127 || path_put(p, n, *at++) == -1)
+			return -1;
+	}
+	*in = at + 1;
+	return path_put(p, n, '"');
+}
+
+/* Dot-string: atoms with single dots between them. */
+static int
+read_dotted(struct path *p, size_t *n, const char **in)
+{
+	const char *at = *in;
+
+	for (;;) {
+		if (!atext((unsigned char)*at))
+			return -1;
+		while (atext((unsigned char)*at))
+			if (path_put(p, n, *at++) == -1)
+				return -1;
+		if (*at != '.')
+			break;
+		if (path_put(p, n, *at++) == -1)
+			return -1;
+	}
+	*in = at;
+	return 0;
+}
+
+static int
+read_domain(struct path *p, size_t *n, const char **in)
+{
+	struct addr a;
+	const char *at = *in;
+	size_t len = strcspn(at, *at == '[' ? "]>" : ">: ,;()<\"");
+
+	if (*at == '[' && at[len] == ']')
+		len++;
+	if (*at == '[' ? literal_parse(&a, at, len) == -1 : !domain_valid(at, len))
+		return -1;
+	p->domain = p->text + *n;
+	for (; len > 0; len--)
+		if (path_put(p, n, *at++) == -1)
+			return -1;
+	*in = at;
+	return 0;
+}
+
+/* "@one,@two:" in front of the mailbox: accepted and ignored, RFC 5321 F.2. */
+static int
+skip_route(const char **in)
+{
+	const char *at = *in;
+	struct addr a;
+	size_t n;
+
+	for (;;) {
+		if (*at++ != '@')
+			return -1;
+		n = strcspn(at, ",:>");
+		if (!domain_valid(at, n) && literal_parse(&a, at, n) == -1)
+			return -1;
+		at += n;
+		if (*at == ':')
+			break;
+		if (*at++ != ',')
+			return -1;
+	}
+	*in = at + 1;
+	return 0;
+}
+
+/* Mailbox, or a local part alone. */
+static int
+read_mailbox(struct path *p, const char **in)
+{
+	size_t n = 0;
+
+	p->domain = NULL;
+	p->eight = false;
+	if ((**in == '"' ? read_quoted(p, &n, in) : read_dotted(p, &n, in)) == -1)
+		return -1;
+	if (**in == '@') {
+		if (path_put(p, &n, *(*in)++) == -1 || read_domain(p, &n, in) == -1)
+			return -1;
+	}
+	p->text[n] = '\0';
+	return utf8_valid(p->text, n) ? 0 : -1;
+}
+
+int
+path_read(struct path *p, const char **in)
+{
+	const char *at = *in;
+
+	if (*at++ != '<')
+		return -1;
+	p->text[0] = '\0';
+	p->domain = NULL;
+	p->eight = false;
+	if (*at == '@' && skip_route(&at) == -1)
+		return -1;
+	if ((*at != '>' || at[-1] == ':') && read_mailbox(p, &at) == -1)
+		return -1;
+	if (*at++ != '>')
+		return -1;
+	*in = at;
+	return 0;
+}
+
+int
+path_complete(struct path *p, const char *domain)
+{
+	size_t n = strlen(p->text), more = strlen(domain);
+
+	if (n + 1 + more > PATH_OCTETS)
+		return -1;
+	p->text[n] = '@';
+	memcpy(p->text + n + 1, domain, more + 1);
+	p->domain = p->text + n + 1;
+	for (; *domain != '\0'; domain++)
+		p->eight |= (unsigned char)*domain > 127;
+	return 0;
+}
+
+int
+path_parse(struct path *p, const char *text)
+{
+	if (*text == '<')
+		return path_read(p, &text) == -1 || *text != '\0' ? -1 : 0;
+	return read_mailbox(p, &text) == -1 || *text != '\0' ? -1 : 0;
+}
