@@ -6,7 +6,7 @@ CFLAGS  = -O2
 WARN    = -std=c99 -pedantic -Wall -Wextra
 
 # In the order of the calls, which go down.
-REST = address.o log.o
+REST = address.o conn.o log.o
 UNIT = test/unit_log test/unit_address
 
 parts: $(REST)

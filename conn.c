@@ -1,0 +1,287 @@
+/*
+ * conn.c - a buffered, non-blocking stream of octets.
+ *
+ * What is true here:
+ *  - A connection that waits owns memory only for what it has not yet
+ *    consumed or sent; conn_rest, at the end of each step, sees to that.  The
+ *    octets of a read land in one buffer that all connections share in turn.
+ *  - Nothing here blocks, and nothing here knows what the octets mean.
+ *  - `in` holds [0, len), of which [0, at) is consumed.
+ *
+ * An owned or borrowed `in`:  in.data == shared means it is on loan until
+ * conn_rest; only the connection whose step is running can have it.
+ */
+#include "smtpd.h"
+
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_OCTETS 65536	/* at most taken from the system in one step */
+#define BACKLOG     511		/* of a listening socket; the system may cut it */
+
+static char shared[READ_OCTETS + LINE_OCTETS + 1];
+
+void
+conn_open(struct conn *c, int fd)
+{
+	memset(c, 0, sizeof *c);
+	c->fd = fd;
+}
+
+static void
+in_free(struct conn *c)
+{
+	if (c->in.data == shared)
+		memset(&c->in, 0, sizeof c->in);
+	buf_free(&c->in);
+	c->at = 0;
+}
+
+void
+conn_close(struct conn *c)
+{
+	if (c->fd != -1)
+		close(c->fd);
+	in_free(c);
+	buf_free(&c->out);
+	c->fd = -1;
+}
+
+void
+conn_want(const struct conn *c, bool reading, struct pollfd *slot)
+{
+	slot->fd = c->fd;
+	slot->events = (short)((reading && !c->ended ? POLLIN : 0) | (c->out.len ? POLLOUT : 0));
+	slot->revents = 0;
+	if (slot->events == 0)
+		slot->fd = -1;		/* else a hang-up would wake us for ever */
+}
+
+/* Move what is left over to the shared buffer, so that a read can add to it. */
+static size_t
+in_borrow(struct conn *c)
+{
+	size_t left = c->in.len - c->at;
+
+	if (left > LINE_OCTETS)
+		return 0;		/* enough to do before more is asked for */
+	if (left > 0)
+		memmove(shared, c->in.data + c->at, left);
+	in_free(c);
+	c->in.data = shared;
+	c->in.len = left;
+	c->in.size = sizeof shared;
+	return READ_OCTETS;
+}
+
+int
+conn_receive(struct conn *c)
+{
+	size_t room;
+	ssize_t n;
+
+	if (c->ended)
+		return -1;
+	if ((room = in_borrow(c)) == 0)
+		return 1;
+	n = read(c->fd, c->in.data + c->in.len, room);
+	if (n > 0) {
+		c->in.len += (size_t)n;
+		return 1;
+	}
+	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return 0;
+	c->ended = true;
+	return -1;
+}
+
+const char *
+conn_peek(const struct conn *c, size_t *n)
+{
+	*n = c->in.len - c->at;
+	return c->in.data + c->at;
+}
+
+void
+conn_consume(struct conn *c, size_t n)
+{
+	c->at += n;
+}
+
+int
+conn_line(struct conn *c, char **line, size_t *n, bool *crlf)
+{
+	size_t left = c->in.len - c->at;
+	char *from = c->in.data + c->at, *lf = left ? memchr(from, '\n', left) : NULL;
+	bool overlong = c->overlong || (lf ? (size_t)(lf - from) : left) >= LINE_OCTETS;
+
+	if (lf == NULL && !overlong)
+		return 0;
+	c->at += lf ? (size_t)(lf - from) + 1 : left;
+	if (overlong) {
+		/* Said once, and then the rest of the line is passed over. */
+		bool said = c->overlong;
+
+		c->overlong = lf == NULL;
+		return !said ? -1 : lf == NULL ? 0 : conn_line(c, line, n, crlf);
+	}
+	*crlf = lf > from && lf[-1] == '\r';
+	lf -= *crlf;
+	*lf = '\0';
+	*line = from;
+	*n = (size_t)(lf - from);
+	return 1;
+}
+
+void
+conn_rest(struct conn *c)
+{
+	size_t left = c->in.len - c->at;
+	struct buf own = { 0 };
+
+	if (left == 0)
+		in_free(c);
+	if (c->in.data != shared)
+		return;
+	if (buf_add(&own, c->in.data + c->at, left) == -1)
+		c->ended = true;	/* out of memory costs this connection */
+	in_free(c);
+	c->in = own;
+}
+
+int
+conn_flush(struct conn *c)
+{
+	size_t sent = 0;
+
+	while (sent < c->out.len) {
+		ssize_t n = write(c->fd, c->out.data + sent, c->out.len - sent);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK)
+			return -1;
+		if (n == -1)
+			break;
+		sent += (size_t)n;
+	}
+	if (sent == c->out.len) {
+		buf_free(&c->out);
+		return 1;
+	}
+	memmove(c->out.data, c->out.data + sent, c->out.len - sent);
+	c->out.len -= sent;
+	return 0;
+}
+
+void
+conn_part(struct conn *c)
+{
+	char unread[512];
+
+	if (shutdown(c->fd, SHUT_WR) == -1 || read(c->fd, unread, sizeof unread) == 0)
+		c->ended = true;
+}
+
+/* ---- sockets ---------------------------------------------------------- */
+
+union address {
+	struct sockaddr any;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+	struct sockaddr_storage storage;
+};
+
+static socklen_t
+address_from(union address *to, const struct addr *a)
+{
+	memset(to, 0, sizeof *to);
+	if (a->family == 6) {
+		to->in6.sin6_family = AF_INET6;
+		to->in6.sin6_port = htons(a->port);
+		memcpy(&to->in6.sin6_addr, a->octets, 16);
+		return sizeof to->in6;
+	}
+	to->in.sin_family = AF_INET;
+	to->in.sin_port = htons(a->port);
+	memcpy(&to->in.sin_addr, a->octets, 4);
+	return sizeof to->in;
+}
+
+static void
+address_to(struct addr *a, const union address *from)
+{
+	memset(a, 0, sizeof *a);
+	if (from->any.sa_family == AF_INET6) {
+		a->family = 6;
+		a->port = ntohs(from->in6.sin6_port);
+		memcpy(a->octets, &from->in6.sin6_addr, 16);
+	} else if (from->any.sa_family == AF_INET) {
+		a->family = 4;
+		a->port = ntohs(from->in.sin_port);
+		memcpy(a->octets, &from->in.sin_addr, 4);
+	}
+}
+
+static int
+nonblocking(int fd)
+{
+	return fcntl(fd, F_SETFL, O_NONBLOCK);	/* nothing is ever executed, so no FD_CLOEXEC */
+}
+
+int
+conn_listen(struct addr *a)
+{
+	union address u;
+	socklen_t n = address_from(&u, a);
+	int fd, error, on = 1;
+
+	if ((fd = socket(u.any.sa_family, SOCK_STREAM, 0)) == -1)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+#ifdef IPV6_V6ONLY	/* dietlibc has none; a socket a family everywhere else */
+	if (a->family == 6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+#endif
+	if (bind(fd, &u.any, n) == -1 || listen(fd, BACKLOG) == -1 || nonblocking(fd) == -1) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	n = sizeof u;
+	if (getsockname(fd, &u.any, &n) == 0)
+		address_to(a, &u);
+	return fd;
+}
+
+int
+conn_accept(int listener, struct addr *peer, struct addr *here)
+{
+	union address u;
+	socklen_t n = sizeof u;
+	int fd, on = 1;
+
+	memset(&u, 0, sizeof u);
+	if ((fd = accept(listener, &u.any, &n)) == -1)
+		return -1;
+	address_to(peer, &u);
+	n = sizeof u;
+	memset(&u, 0, sizeof u);
+	if (getsockname(fd, &u.any, &n) == 0)
+		address_to(here, &u);
+	/* Replies leave when we say so; Nagle would only delay them. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (nonblocking(fd) == -1) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
