@@ -1,0 +1,441 @@
+/*
+ * unit_config.c - what the operator wrote: right values land where they
+ * belong, and every mistake is told with its file and line, all in one pass.
+ */
+#include "test.h"
+
+#include <sys/wait.h>
+#include <fnmatch.h>
+
+#define SERVER "server s { general { mailroot m; listen 127.0.0.1:0 }\n"
+#define HOME   "domain here.example default\n"
+
+/* ---- mistakes ------------------------------------------------------------------- */
+
+/* A file, and what is said about it: a line for each of its mistakes, as
+ * fnmatch patterns (so a "[" is written "\\["). */
+static const struct { const char *file, *said; } mistakes[] = {
+	/* words */
+	{ SERVER "domain \"here.example default\n}\n", "c.conf:2: missing closing quote\nc.conf:2: domain: wants a name*\n"
+	  "c.conf:2: domain: 'here.example default' is no domain name\n" },
+	{ SERVER HOME "messages { max-size \"32M }\n}\n", "c.conf:3: missing closing quote\nc.conf:3: max-size: *\n"
+	  "c.conf:5: end of file inside the server block opened on line 1\n" },
+	{ SERVER HOME, "c.conf:3: end of file inside the server block opened on line 1\n" },
+	{ SERVER HOME "messages {\n\n", "c.conf:5: end of file inside the messages block opened on line 3\n"
+	  "c.conf:5: end of file inside the server block opened on line 1\n" },
+	{ SERVER HOME "}\n}\n", "c.conf:4: '}' closes nothing\n" },
+	{ SERVER "domain $UNIT_UNSET default }\n",
+	  "c.conf:2: $UNIT_UNSET is not set in the environment\nc.conf:2: domain: *\n" },
+	/* names */
+	{ SERVER HOME "messages { max-sise 1M }\n}\n",
+	  "c.conf:3: unknown directive 'max-sise' in messages; did you mean 'max-size'\\?\n" },
+	{ SERVER HOME "messages { frobnicate 1M }\n}\n", "c.conf:3: unknown directive 'frobnicate' in messages\n" },
+	{ SERVER HOME "delivery { retries 1m }\n}\n",
+	  "c.conf:3: unknown directive 'retries' in delivery; did you mean 'retry'\\?\n" },
+	{ SERVER HOME "general { max-size 1M }\n}\n", "c.conf:3: 'max-size' belongs in messages, not in general\n" },
+	{ SERVER HOME "max-size 1M\n}\n", "c.conf:3: 'max-size' *\n" },
+	{ "max-size 1M\n" SERVER HOME "}\n", "c.conf:1: 'max-size' belongs in messages, not in top level\n" },
+	{ SERVER HOME "general { certificate a b }\n}\n", "c.conf:3: 'certificate' belongs in access, not in general\n" },
+	{ SERVER HOME "mesages { }\n}\n", "c.conf:3: 'mesages' opens no block in server; expected *\n" },
+	{ SERVER HOME "messages { general { } }\n}\n", "c.conf:3: 'general' opens no block in messages; *\n" },
+	{ "general { }\n" SERVER HOME "}\n", "c.conf:1: 'general' opens no block in top level; *\n" },
+	{ "server s\n{\n" HOME "}\n", "c.conf:1: server: *\nc.conf:2: *\n*" },
+	{ SERVER HOME "{ }\n}\n", "c.conf:3: '{' opens no block *\n" },
+	{ "server { general { listen 127.0.0.1:0 }\n" HOME "}\n", "c.conf:1: server: wants one name*\n" },
+	{ "server a b { general { listen 127.0.0.1:0 }\n" HOME "}\n", "c.conf:1: server: wants one name*\n" },
+	/* how often */
+	{ SERVER HOME "messages { max-size 1M\nmax-size 2M }\n}\n", "c.conf:4: max-size: already set on line 3\n" },
+	{ SERVER HOME "general { mailroot n }\n}\n", "c.conf:3: mailroot: already set on line 1\n" },
+	{ SERVER HOME "messages { max-size 1M 2M; max-recipients }\n}\n",
+	  "c.conf:3: max-size: wants one value, got 2\nc.conf:3: max-recipients: wants one value, got 0\n" },
+	{ SERVER HOME "general { listen; hostname \"\" }\n}\n", "c.conf:3: listen: wants at least one value, got 0\n"
+	  "c.conf:3: hostname: is empty\nc.conf:3: hostname: *\n" },
+	/* values */
+	{ SERVER HOME "general { timeout 10 }\n}\n", "c.conf:3: timeout: '10' is not a time (such as 30s, 10m, 12h or 2d)\n" },
+	{ SERVER HOME "general { timeout 10M }\n}\n", "c.conf:3: timeout: '10M' is not a time *\n" },
+	{ SERVER HOME "general { timeout 0s }\n}\n", "c.conf:3: timeout: '0s' is too small\n" },
+	{ SERVER HOME "general { timeout 31d }\n}\n", "c.conf:3: timeout: '31d' is too large\n" },
+	{ SERVER HOME "general { timeout unlimited }\n}\n", "c.conf:3: timeout: 'unlimited' is not a time *\n" },
+	{ SERVER HOME "general { timeout 99999999999999999999d }\n}\n", "c.conf:3: timeout: *\n" },
+	{ SERVER HOME "general { timeout 999999999999999d }\n}\n", "c.conf:3: timeout: *\n" },
+	{ SERVER HOME "general { connections 0 }\n}\n", "c.conf:3: connections: '0' is too small\n" },
+	{ SERVER HOME "general { connections -1 }\n}\n", "c.conf:3: connections: '-1' is not a number\n" },
+	{ SERVER HOME "general { connections 1K }\n}\n", "c.conf:3: connections: '1K' is not a number\n" },
+	{ SERVER HOME "messages { max-size 1.5M }\n}\n", "c.conf:3: max-size: '1.5M' is not a size (such as *)\n" },
+	{ SERVER HOME "messages { max-size 32MB }\n}\n", "c.conf:3: max-size: '32MB' is not a size *\n" },
+	{ SERVER HOME "messages { max-size 32m }\n}\n", "c.conf:3: max-size: '32m' is not a size *\n" },
+	{ SERVER HOME "messages { max-size 100 }\n}\n", "c.conf:3: max-size: '100' is too small\n" },
+	{ SERVER HOME "messages { max-size \"1 \" }\n}\n", "c.conf:3: max-size: '1 ' is not a size *\n" },
+	{ SERVER HOME "messages { line-endings crlf }\n}\n", "c.conf:3: line-endings: 'crlf' is none of: normalize reject\n" },
+	{ SERVER HOME "messages { extensions DSN -FOO }\n}\n", "c.conf:3: extensions: 'DSN' is none of: *\n"
+	  "c.conf:3: extensions: '-FOO' is none of: *\n" },
+	{ SERVER HOME "access { open-relay maybe }\n}\n", "c.conf:3: open-relay: 'maybe' is none of: no yes\n" },
+	{ SERVER HOME "access { connect 10.0.0.0/8 }\n}\n", "c.conf:3: connect: '10.0.0.0/8' is none of: only all-except\n" },
+	{ SERVER HOME "access { relay only 10.0.0.0/33 localhost }\n}\n",
+	  "c.conf:3: relay: '10.0.0.0/33' is no address *\nc.conf:3: relay: 'localhost' is no address *\n" },
+	{ SERVER HOME "access { connect only ::1\nconnect all-except ::2 }\n}\n", "c.conf:4: connect: both *\n" },
+	{ SERVER HOME "general { listen 127.0.0.1 }\n}\n", "c.conf:3: listen: '127.0.0.1' is no address and port *\n" },
+	{ SERVER HOME "general { listen ::1:25 127.0.0.1:70000 }\n}\n",
+	  "c.conf:3: listen: '::1:25' *\nc.conf:3: listen: '127.0.0.1:70000' *\n" },
+	{ SERVER HOME "messages { max-size \"\033\\\"\" }\n}\n", "c.conf:3: max-size: '\\\\x1b\\\\x22' is not *\n" },
+	/* not in this build yet */
+	{ "resolver 127.0.0.1\n" SERVER HOME "}\n", "c.conf:1: 'resolver' is not in this build yet\n" },
+	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
+	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'tarpit' is not in this build yet\n" },
+	{ SERVER HOME "delivery { smart-host x }\nldap-routing { base x }\nsecurity { operators x }\n}\n",
+	  "c.conf:3: 'smart-host' is not*\nc.conf:4: 'base' is not*\nc.conf:5: 'operators' is not*\n" },
+	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
+	{ SERVER HOME "access { connect all-except .spam.example }\n}\n",
+	  "c.conf:3: connect: '.spam.example': *not in this build yet\n" },
+	{ SERVER "domain here.example default { drop maildir:x }\n}\n",
+	  "c.conf:2: drop: *'maildir:' is not in this build yet\n" },
+	/* domains */
+	{ SERVER "}\n", "c.conf:1: server \"s\" has no default domain; add *\n" },
+	{ SERVER HOME "domain there.example default\n}\n", "c.conf:3: a second default domain; the first stands on line 2\n" },
+	{ SERVER HOME "domain HERE.example alias\n}\n", "c.conf:3: domain 'HERE.example' stands on line 2 already\n" },
+	{ SERVER HOME "domain a.example\ndomain b.example foreign\ndomain c.example alias x\n}\n",
+	  "c.conf:3: domain: wants a name and *\nc.conf:4: domain: 'foreign' is none of: *\nc.conf:5: domain: wants *\n*" },
+	{ SERVER HOME "domain *.a.example alias\ndomain a..b remote\n}\n",
+	  "c.conf:3: domain: '\\*.a.example' is no domain name; *\nc.conf:4: domain: 'a..b' is no domain name\n" },
+	{ SERVER HOME "domain a.example alias { drop x }\ndomain b.example remote { drop y }\n}\n",
+	  "c.conf:3: an alias has no settings of its own\nc.conf:4: 'drop' belongs in a default domain\n" },
+	{ SERVER "domain here.example default {\nallow-relay yes\n}\n}\n",
+	  "c.conf:3: 'allow-relay' belongs in a remote domain\n" },
+	{ SERVER "domain here.example default { quota 1 }\n}\n", "c.conf:2: quota: '1' is too small\n" },
+	/* between settings */
+	{ SERVER "domain here.example default { drop Pickup }\n}\n", "c.conf:2: drop: 'Pickup' would lie in Pickup, *\n" },
+	{ SERVER "domain here.example default { drop ./Queue/x }\n}\n", "c.conf:2: drop: '*Queue/x' would lie in Queue, *\n" },
+	{ SERVER HOME "messages { badmail SortTemp }\n}\n", "c.conf:3: badmail: 'SortTemp' would lie in SortTemp, *\n" },
+	{ SERVER "domain here.example default { drop Badmail }\n}\n", "c.conf:2: drop and badmail are the same folder\n" },
+	{ SERVER HOME "access { relay all-except }\n}\n", "c.conf:3: relay all-except: this is an open relay*\n" },
+	{ SERVER HOME "messages { max-size 2M\nmax-session 1M }\n}\n", "c.conf:4: max-session is smaller than max-size\n" },
+	{ SERVER HOME "general { hostname a_b..c }\n}\n", "c.conf:3: hostname: 'a_b..c' is no host name\n" },
+	{ "server a { general { mailroot x; listen 127.0.0.1:25 }\n" HOME "}\n"
+	  "server b { general { mailroot y; listen \\[::1]:25 0.0.0.0:25 }\n" HOME "}\n",
+	  "c.conf:4: \"b\" cannot listen on 0.0.0.0:25: c.conf:1 does already\n" },
+	{ "server a {\n" HOME "}\nserver b { general { mailroot y }\n" HOME "}\n",
+	  "c.conf:4: \"b\" cannot listen on 127.0.0.1:2525: c.conf:1 does already\n" },
+	{ SERVER HOME "}\nserver t { general {\nlisten 127.0.0.1:0\nmailroot m }\n" HOME "}\n",
+	  "c.conf:6: mailroot 'm' is server \"s\"'s already; each has its own\n" },
+	{ SERVER HOME "}\nserver s { general { mailroot n; listen 127.0.0.1:0 }\n" HOME "}\n",
+	  "c.conf:4: server \"s\" stands on line 1 already\n" },
+	/* files */
+	{ "", "c.conf: no server block; *\n" },
+	{ SERVER HOME "}\ninclude\ninclude a b\n", "c.conf:4: include: wants one file\nc.conf:5: include: wants one file\n" },
+	{ "include none.conf\n" SERVER HOME "}\n", "c.conf:1: *none.conf*No such file*\n" },
+	{ SERVER HOME "}\ninclude wrong.conf\nserver x { }\n",
+	  "wrong.conf:2: unknown directive 'frobnicate' in top level\nc.conf:5: server \"x\" has no default domain; *\n" },
+	{ "include loop.conf\n", "loop.conf:1: *\n" },
+};
+
+/* All that was said: each line has to fit its pattern, "*" at the end stands
+ * for any number more. */
+static bool
+said_is(const char *said, const char *patterns)
+{
+	char got[1000], want[1000];
+	size_t n, m;
+
+	for (; *patterns != '\0'; said += n + 1, patterns += m + 1) {
+		if (strcmp(patterns, "*") == 0)
+			return true;
+		n = strcspn(said, "\n");
+		m = strcspn(patterns, "\n");
+		snprintf(got, sizeof got, "%.*s", (int)n, said);
+		snprintf(want, sizeof want, "%.*s", (int)m, patterns);
+		if (fnmatch(want, got, 0) != 0 || said[n] != '\n')
+			return false;
+	}
+	return *said == '\0';
+}
+
+/* A pattern's text: without the backslashes that fnmatch wants.  Only in
+ * addresses like [::1] are they in a file. */
+static void
+file_write(const char *text)
+{
+	char plain[4000];
+	size_t n = 0;
+
+	for (; *text != '\0'; text++)
+		if (text[0] != '\\' || text[1] != '[')
+			plain[n++] = *text;
+	test_write("c.conf", plain, n);
+}
+
+static void
+all_mistakes(void)
+{
+	static const char wrong[] = "#\nfrobnicate 1\n", loop[] = "include loop.conf\n";
+
+	test_write("wrong.conf", wrong, sizeof wrong - 1);
+	test_write("loop.conf", loop, sizeof loop - 1);
+	for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++) {
+		test_case = mistakes[i].file;
+		file_write(mistakes[i].file);
+		test_errors_to("said");
+		CHECK(config_load("c.conf") == NULL);
+		if (!CHECK(said_is(test_read("said"), mistakes[i].said)) && test_failures < FAILURES_SHOWN)
+			printf("--- want:\n%s---  got:\n%s---\n", mistakes[i].said, test_read("said"));
+	}
+	test_case = "NUL";
+	test_write("c.conf", "server s {\0}", 12);
+	test_errors_to("said");
+	CHECK(config_load("c.conf") == NULL && said_is(test_read("said"), "c.conf:1: *\n*"));
+	test_case = "";
+}
+
+/* Without the file itself there is nothing to go on with. */
+static void
+no_file(void)
+{
+	int status = 0;
+	pid_t child;
+
+	test_errors_to("said");
+	if ((child = test_fork()) == 0)
+		_exit(config_load("no.such.conf") == NULL ? 78 : 0);
+	CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 78);
+	CHECK(said_is(test_read("said"), "*no.such.conf: No such file*\n"));
+}
+
+/* Mistakes of all sorts in one file, none hidden by another. */
+static void
+one_pass(void)
+{
+	file_write("frobnicate 1\nserver s {\n  general { listen 127.0.0.1:0\n timeout 10\n}\n messages {\n  retry 1m\n"
+	    "  max-size huge; line-endings x }\n domain a..b default\n}\nserver t { general { mailroot q } }\n");
+	test_errors_to("said");
+	CHECK(config_load("c.conf") == NULL);
+	CHECK(said_is(test_read("said"), "c.conf:1: *\nc.conf:4: timeout*\nc.conf:7: 'retry' belongs*\nc.conf:8: max-size*\n"
+	    "c.conf:8: line-endings*\nc.conf:9: domain*\nc.conf:11: *no default*\n"));
+}
+
+/* ---- values land ------------------------------------------------------------------------- */
+
+static struct config *
+loaded(const char *file)
+{
+	struct config *c;
+
+	test_errors_to("said");
+	c = config_load(file);
+	CHECK_TEXT(test_read("said"), "");
+	return CHECK(c != NULL) ? c : NULL;
+}
+
+static void
+listeners_are(const struct server *s, const char *const *want)
+{
+	char text[ADDR_TEXT + 8];
+
+	for (const struct listen *l = s->listen; l != NULL; l = l->next)
+		if (CHECK(*want != NULL))
+			CHECK_TEXT(addr_text_port(&l->addr, text), *want++);
+	CHECK(*want == NULL);
+}
+
+static bool
+allowed(const struct access *list, const char *who)
+{
+	struct addr a;
+
+	return addr_parse(&a, who, false) == 0 && access_allows(list, &a);
+}
+
+static void
+values(void)
+{
+	static const char *const first[] = { "127.0.0.1:0", "[::1]:25", "0.0.0.0:2526", NULL };
+	static const char *const second[] = { "127.0.0.1:2525", NULL };
+	static const char part[] = "server two { domain \"b.example\" default; general { mailroot r2 } }";
+	struct config *c;
+	struct server *s;
+	char where[WHERE_SIZE];
+
+	test_write("part.conf", part, sizeof part - 1);
+	setenv("UNIT_HOST", "mail.env.example", 1);
+	file_write("# comment\r\n\r\nserver \"the \\\"first\\\" \\\\\" {\r\n"
+	    "\tgeneral { listen 127.0.0.1:0 \\[::1]:25; listen 0.0.0.0:2526\n hostname $UNIT_HOST\n"
+	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s }\n"
+	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 # more\n"
+	    "    relay only 127.0.0.0/8 ::1; open-relay no\n  }\n"
+	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
+	    "    extensions -DSN -PIPELINING; extensions -HELP }\n"
+	    "  delivery { local-retry 1d; max-hops 99 }\n"
+	    "  domain a.example default { drop D; quota 1024M }\n"
+	    "  domain b.example alias; domain *.c.example remote { allow-relay yes }\n"
+	    "}\ninclude part.conf");
+	if ((c = loaded("c.conf")) == NULL)
+		return;
+	s = c->servers;
+	CHECK_TEXT(s->name, "the \"first\" \\");
+	listeners_are(s, first);
+	CHECK_TEXT(s->hostname, "mail.env.example");
+	CHECK_TEXT(s->mailroot, "a b");
+	CHECK(s->connections == UNLIMITED && s->connections_per_client == 7 && s->timeout == 90000);
+	CHECK(!allowed(&s->connect, "192.0.2.9") && !allowed(&s->connect, "2001:db8::9") && allowed(&s->connect, "192.0.3.1"));
+	CHECK(allowed(&s->relay, "127.9.9.9") && allowed(&s->relay, "::1") && !allowed(&s->relay, "10.0.0.1"));
+	CHECK(!s->open_relay);
+	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
+	CHECK_TEXT(s->badmail, "/b");
+	CHECK(s->line_endings == ENDINGS_REJECT && s->hidden == (EXT_DSN | EXT_PIPELINING | EXT_HELP));
+	CHECK(s->local_retry == 86400000 && s->max_hops == 99);
+	CHECK(s->home != NULL && s->home == s->domains && s->home->quota == 1LL << 30);
+	CHECK_TEXT(s->home->drop, "D");
+	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:14)");
+	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:15)");
+
+	/* The second takes what the first one said nowhere. */
+	s = s->next;
+	if (CHECK(s != NULL && s->next == NULL)) {
+		CHECK_TEXT(s->name, "two");
+		listeners_are(s, second);
+		CHECK(s->connections == 1000 && s->connections_per_client == UNLIMITED && s->timeout == 600000);
+		CHECK(allowed(&s->connect, "192.0.2.9") && !allowed(&s->relay, "127.0.0.1"));
+		CHECK(s->max_size == 32 << 20 && s->max_session == UNLIMITED && s->max_recipients == 1000);
+		CHECK(s->line_endings == ENDINGS_NORMALIZE && s->hidden == 0 && s->local_retry == 3600000 && s->max_hops == 30);
+		CHECK(s->home->quota == UNLIMITED && domain_valid(s->hostname, strlen(s->hostname)));
+		CHECK_TEXT(s->badmail, "Badmail");
+		CHECK_TEXT(s->home->drop, "Drop");
+		CHECK_TEXT(s->place.file, "part.conf");
+		CHECK_TEXT(config_where(where, s, "timeout"), "timeout (default)");
+	}
+	config_free(c);
+
+	setenv("UNIT_HOST", "two words", 1);		/* still one word */
+	file_write(SERVER HOME "general { hostname $UNIT_HOST }\n}\n");
+	test_errors_to("said");
+	CHECK(config_load("c.conf") == NULL && said_is(test_read("said"), "c.conf:3: hostname: 'two words' is no*\n"));
+	file_write(SERVER HOME "access { relay all-except; open-relay yes } }");
+	if ((c = loaded("c.conf")) != NULL)
+		CHECK(allowed(&c->servers->relay, "192.0.2.1"));
+	config_free(c);
+	config_free(NULL);
+}
+
+/* ---- which domain ------------------------------------------------------------------------------ */
+
+static const char *
+domain_of(const struct server *s, const char *name)
+{
+	const struct domain *d = config_domain(s, name);
+
+	return d == NULL ? "(none)" : d->name;
+}
+
+static void
+domains(void)
+{
+	struct config *c;
+	struct server *s;
+
+	file_write(SERVER "domain here.example default\ndomain also.example alias\ndomain *.sub.net.example remote\n"
+	    "domain *.net.example remote\ndomain *.x.sub.net.example remote\ndomain mx.sub.net.example alias\ndomain far.example remote\n}\n");
+	if ((c = loaded("c.conf")) == NULL)
+		return;
+	s = c->servers;
+	CHECK_TEXT(domain_of(s, "HERE.Example"), "here.example");
+	CHECK_TEXT(domain_of(s, "also.example"), "also.example");
+	CHECK_TEXT(domain_of(s, "far.example"), "far.example");
+	CHECK_TEXT(domain_of(s, "x.net.example"), "*.net.example");
+	CHECK_TEXT(domain_of(s, "x.y.NET.example"), "*.net.example");
+	CHECK_TEXT(domain_of(s, "x.sub.net.example"), "*.sub.net.example");	/* the longer one */
+	CHECK_TEXT(domain_of(s, "x.x.sub.net.example"), "*.x.sub.net.example");
+	CHECK_TEXT(domain_of(s, "sub.net.example"), "*.net.example");
+	CHECK_TEXT(domain_of(s, "mx.sub.net.example"), "mx.sub.net.example");	/* the exact one */
+	CHECK_TEXT(domain_of(s, "net.example"), "(none)");
+	CHECK_TEXT(domain_of(s, ".net.example"), "(none)");
+	CHECK_TEXT(domain_of(s, "xnet.example"), "(none)");
+	CHECK_TEXT(domain_of(s, "sub.here.example"), "(none)");
+	CHECK_TEXT(domain_of(s, "here.example.com"), "(none)");
+	CHECK_TEXT(domain_of(s, ""), "(none)");
+	CHECK(domain_local(config_domain(s, "here.example")) && domain_local(config_domain(s, "also.example")));
+	CHECK(!domain_local(config_domain(s, "far.example")) && !domain_local(NULL));
+	config_free(c);
+}
+
+/* ---- without a file; what explain prints; without memory ------------------------------------------- */
+
+static void
+built_in(void)
+{
+	static const char *const listen[] = { "127.0.0.1:2525", NULL };
+	struct config *c = loaded(NULL);
+
+	if (c == NULL)
+		return;
+	CHECK(c->servers != NULL && c->servers->next == NULL);
+	listeners_are(c->servers, listen);
+	CHECK_TEXT(c->servers->mailroot, "mailroot");
+	CHECK(domain_local(config_domain(c->servers, "localhost")));
+	CHECK(!allowed(&c->servers->relay, "127.0.0.1"));
+	config_free(c);
+}
+
+/* The configuration it prints is one it takes, and says the defaults. */
+static void
+explained(void)
+{
+	struct config *c;
+	int out = dup(STDOUT_FILENO), fd = open("c.conf", O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+	fflush(stdout);
+	CHECK(dup2(fd, STDOUT_FILENO) != -1);
+	CHECK(config_explain(NULL) == 0 && config_explain("max-size") == 0);
+	fflush(stdout);
+	CHECK(strstr(test_read("c.conf"), "max-size, in messages; default: 32M") != NULL);
+	CHECK(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
+	config_explain(NULL);
+	fflush(stdout);
+	dup2(out, STDOUT_FILENO);
+	close(out);
+	close(fd);
+	if ((c = loaded("c.conf")) != NULL)
+		CHECK(c->servers->max_size == 32 << 20 && c->servers->local_retry == 3600000);
+	config_free(c);
+	test_errors_to("said");
+	CHECK(config_explain("no-such") == -1 && strstr(test_read("said"), "'no-such'") != NULL);
+}
+
+/* Before it serves, a sentence and the end, whenever it happens. */
+static void
+without_memory(void)
+{
+	int status = 0;
+
+	file_write(SERVER HOME "access { connect only ::1 } }\n");
+	memory = test_memory;
+	for (long nth = 1; nth < 1000; nth++) {
+		pid_t child = test_fork();
+
+		if (child == 0) {
+			test_errors_to("said");
+			test_memory_nth = nth;
+			_exit(config_load("c.conf") == NULL ? 78 : test_memory_nth > 0 ? 0 : 2);
+		}
+		CHECK(child != -1 && waitpid(child, &status, 0) == child && WIFEXITED(status));
+		if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+			break;
+		CHECK(WEXITSTATUS(status) == 71 || WEXITSTATUS(status) == 78);	/* the file itself did not fit */
+		CHECK(*test_read("said") != '\0');
+	}
+	CHECK(WEXITSTATUS(status) == 0);
+	memory = realloc;
+}
+
+int
+main(void)
+{
+	test_enter();
+	unsetenv("UNIT_UNSET");
+	all_mistakes();
+	no_file();
+	one_pass();
+	values();
+	domains();
+	built_in();
+	explained();
+	without_memory();
+	return test_end();
+}
