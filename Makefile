@@ -6,8 +6,8 @@ CFLAGS  = -O2
 WARN    = -std=c99 -pedantic -Wall -Wextra
 
 # In the order of the calls, which go down.
-REST = spool.o message.o config.o address.o conn.o log.o
-UNIT = test/unit_log test/unit_address test/unit_content test/unit_message test/unit_config
+REST = pickup.o spool.o message.o config.o address.o conn.o log.o
+UNIT = test/unit_log test/unit_address test/unit_content test/unit_message test/unit_config test/unit_spool
 
 parts: $(REST)
 
