@@ -1,27 +1,63 @@
-# make test     builds the parts that there are, and runs their tests
+# make            builds smtpd
+# make run        builds it and starts it: 127.0.0.1:2525, ./mailroot
+# make test       builds and runs all tests; sh test/run NAME runs one
+# make install    PREFIX=/usr/local DESTDIR=
 .POSIX:
 
 CC      = cc
 CFLAGS  = -O2
 WARN    = -std=c99 -pedantic -Wall -Wextra
+PREFIX  = /usr/local
+MANDIR  = $(PREFIX)/share/man
 
 # In the order of the calls, which go down.
-REST = pickup.o spool.o message.o config.o address.o conn.o log.o
-UNIT = test/unit_log test/unit_address test/unit_content test/unit_message test/unit_config test/unit_spool
+REST = session.o pickup.o spool.o message.o config.o address.o conn.o log.o
+OBJ  = smtpd.o $(REST)
+UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
+	test/unit_config test/unit_spool
+TOOL = test/nc
 
-parts: $(REST)
+smtpd: $(OBJ)
+	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
-$(REST): smtpd.h
+$(OBJ): smtpd.h
 
 .SUFFIXES: .c .o
 .c.o:
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -c $<
 
-test: $(UNIT)
-	for i in $(UNIT); do ./$$i || exit; done
+.c:
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< $(LDLIBS)
 
+run: smtpd
+	./smtpd
+
+test: smtpd test/smtpd-test $(UNIT) $(TOOL)
+	sh test/run
+
+test/unit_log: test/unit_log.c
+test/unit_address: test/unit_address.c
+test/unit_content: test/unit_content.c
+test/unit_message: test/unit_message.c
+test/unit_config: test/unit_config.c
+test/unit_spool: test/unit_spool.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
 
+# The server with its clock, its disk and its memory in the tests' hands.
+test/smtpd-test: test/server.c smtpd.c $(REST)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -Dmain=smtpd_main -c -o test/smtpd.o smtpd.c
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/server.c test/smtpd.o $(REST) $(LDLIBS)
+
+# The sample and the manual's list of settings are printed by the table.
+smtpd.conf: smtpd
+	./smtpd explain > $@
+
+install: smtpd
+	mkdir -p $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(MANDIR)/man5
+	cp smtpd $(DESTDIR)$(PREFIX)/sbin/smtpd
+	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/smtpd.8
+	cp smtpd.conf.5 $(DESTDIR)$(MANDIR)/man5/smtpd.conf.5
+
 clean:
-	rm -f $(REST) $(UNIT)
+	rm -f smtpd $(OBJ) $(UNIT) $(TOOL) test/smtpd-test test/smtpd.o

@@ -1,0 +1,1295 @@
+/*
+ * session.c - the conversation in which we are the server, RFC 5321.
+ *
+ * The states of a session, who speaks next, and what is allocated:
+ *
+ *	GREET	client	nothing; it has not said who it is
+ *	IDLE	client	helo; no transaction
+ *	MAIL	client	tx: a sender, no recipient yet
+ *	RCPT	client	tx: and recipients
+ *	DATA	client	tx, its file in SortTemp: content up to CRLF.CRLF
+ *	CHUNK	client	the octets of a BDAT; without tx they are thrown away
+ *	CHUNKS	client	tx, its file: between two BDATs
+ *	COMMIT	we	the message is the batch's; nothing is read
+ *	CLOSE	we	replies are drained, then what is left to read
+ *
+ *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
+ *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
+ *
+ * What is true: tx != NULL exactly in MAIL, RCPT, DATA, CHUNKS and, when its
+ * chunk is wanted, CHUNK.  A session in COMMIT has its message in tx->m, which
+ * belongs to the spool.
+ */
+#include "smtpd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ERRORS_MAX 20		/* commands refused in one session, then 421 */
+#define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
+#define REPLY_OCTETS 510	/* of a reply line, RFC 5321 4.5.3.1.5 less its CRLF */
+#define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
+
+static const char *const state_name[] = {
+	"GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+};
+
+static struct buf scratch;	/* content on its way to a file */
+
+/* ---- replies ---------------------------------------------------------------------- */
+
+/* All we ever say: code, enhanced status (RFC 3463), text, and the clause
+ * that rules it, an RFC and its section.  "" is for replies that have no
+ * status (RFC 2034). */
+static const struct {
+	int code;
+	const char *status, *text, *clause;
+} replies[] = {
+	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
+	[R_BYE]       = { 221, "2.0.0", "%s closing the channel", "5321 4.1.1.10" },
+	[R_RESET]     = { 250, "2.0.0", "Reset", "5321 4.1.1.5" },
+	[R_NOOP]      = { 250, "2.0.0", "OK", "5321 4.1.1.9" },
+	[R_SENDER]    = { 250, "2.1.0", "<%s> sender ok", "5321 4.1.1.2" },
+	[R_RECIPIENT] = { 250, "2.1.5", "<%s> recipient ok", "5321 4.1.1.3" },
+	[R_CHUNK]     = { 250, "2.0.0", "%s octets received", "3030 2" },
+	[R_QUEUED]    = { 250, "2.6.0", "%s queued", "5321 4.2.5, the promise" },
+	[R_VERIFY]    = { 252, "2.1.5", "Not verified; send mail and see", "5321 3.5.3" },
+	[R_GO_AHEAD]  = { 354, "", "Send the message, then <CRLF>.<CRLF>", "5321 4.1.1.4" },
+	[R_HELP]      = { 214, "2.0.0", "%s", "5321 4.1.1.8" },
+
+	[R_SHUTDOWN]  = { 421, "4.3.2", "%s is shutting down", "5321 3.8" },
+	[R_TIMEOUT]   = { 421, "4.4.2", "Nothing heard for too long; closing", "5321 4.5.3.2.7" },
+	[R_FULL]      = { 421, "4.3.2", "Too many connections; come again later", "5321 3.1" },
+	[R_CLIENT_FULL] = { 421, "4.7.0", "Too many connections from your address", "5321 3.1" },
+	[R_ERRORS]    = { 421, "4.7.0", "Too many errors; closing", "5321 7.8" },
+	[R_MEMORY]    = { 421, "4.3.0", "Out of memory; come again later", "5321 3.8" },
+	[R_SESSION]   = { 421, "4.7.0", "Enough for one connection; come again", "5321 3.8" },
+	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },
+	[R_UNFINISHED] = { 451, "4.4.2", "The message was cut off; DATA ends with <CRLF>.<CRLF> (nc -C sends CR LF)", "5321 4.1.1.4" },
+	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },
+	[R_QUOTA]     = { 452, "4.2.2", "<%s> mailbox full", "5321 4.2.3" },
+	[R_RCPTS]     = { 452, "4.5.3", "Too many recipients; send another copy for the rest", "5321 4.5.3.1.10" },
+
+	[R_UNKNOWN]   = { 500, "5.5.2", "Command not recognized", "5321 4.2.4" },
+	[R_LONG]      = { 500, "5.5.2", "Line too long", "5321 4.5.3.1.4" },
+	[R_NUL]       = { 500, "5.5.2", "No NUL in commands", "5321 2.3.8" },
+	[R_SYNTAX]    = { 501, "5.5.4", "Syntax: %s", "5321 4.1.1" },
+	[R_NO_ARGUMENT] = { 501, "5.5.4", "%s takes no argument", "5321 4.1.1" },
+	[R_BAD_HELO]  = { 501, "5.5.4", "That is no host name", "5321 4.1.1.1" },
+	[R_BAD_SENDER] = { 501, "5.1.7", "That is no sender's address", "5321 4.1.2" },
+	[R_BAD_RECIPIENT] = { 501, "5.1.3", "That is no recipient's address", "5321 4.1.2" },
+	[R_PARAMETER_VALUE] = { 501, "5.5.4", "Bad value for %s", "5321 4.1.2" },
+	[R_PARAMETER_TWICE] = { 501, "5.5.4", "%s was given twice", "5321 4.1.1.11" },
+	[R_CHUNK_SIZE] = { 501, "5.5.4", "Syntax: BDAT size [LAST]; closing, for what follows cannot be told apart", "3030 2" },
+	[R_ABSENT]    = { 502, "5.5.1", "%s is not available here", "5321 4.2.4" },
+	[R_FOREIGN]   = { 502, "5.5.1", "This is a mail server; closing", "5321 7.8" },
+	[R_HELLO_FIRST] = { 503, "5.5.1", "Say EHLO or HELO first", "5321 4.1.4" },
+	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL first", "5321 4.1.4" },
+	[R_RCPT_FIRST] = { 503, "5.5.1", "RCPT first: there is no valid recipient", "5321 3.3" },
+	[R_NESTED]    = { 503, "5.5.1", "A transaction is under way; RSET ends it", "5321 4.1.4" },
+	[R_IN_CHUNKS] = { 503, "5.5.1", "Only BDAT or RSET can follow BDAT", "3030 2" },
+	[R_BINARY]    = { 503, "5.5.1", "BINARYMIME needs BDAT", "3030 3" },
+	[R_BODY]      = { 504, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME", "6152 3" },
+	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
+
+	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
+	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },
+	[R_SIZE]      = { 552, "5.3.4", "The message is too large: %s octets at most", "1870 6.1" },
+	[R_UTF8]      = { 553, "5.6.7", "That address needs SMTPUTF8", "6531 3.5" },
+	[R_DENIED]    = { 554, "5.7.1", "%s does not accept your connection", "5321 3.1" },
+	[R_HOPS]      = { 554, "5.4.6", "Too many hops: the message is going round in circles", "5321 6.3" },
+	[R_PARAMETER] = { 555, "5.5.4", "Parameter not recognized", "5321 4.1.1.11" },
+};
+
+static void tx_end(struct session *s);
+static void reply(struct session *s, enum reply r, ...);
+
+/* The directive that decided the next reply, for the trace. */
+static char decided[WHERE_SIZE];
+
+static void
+decide(const struct session *s, const char *setting)
+{
+	if (log_tracing)
+		config_where(decided, s->owner->conf, setting);
+}
+
+static void
+trace(const struct session *s, char side, const char *text, size_t n, const char *rule)
+{
+	trace_line(s->number, s->began, state_name[s->state], side, text, n, rule);
+}
+
+/* One line to the client; code and text are complete. */
+static void
+send_line(struct session *s, const char *line, const char *clause)
+{
+	char rule[WHERE_SIZE + 60];
+	size_t n = strlen(line);
+
+	snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
+	    *clause ? "RFC " : "", clause);
+	decided[0] = '\0';
+	trace(s, '<', line, n, rule);
+	if (buf_add(&s->conn.out, line, n) == -1 || buf_add(&s->conn.out, "\r\n", 2) == -1)
+		s->state = CLOSE;	/* out of memory costs this session */
+}
+
+/* A refusal, or with 421 an end. */
+static void
+log_refusal(const struct session *s, const char *line)
+{
+	char who[ADDR_TEXT], safe[600];
+
+	log_line("- %s server=\"%s\" client=%s helo=%s reply=\"%s\"",
+	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->owner->conf->name,
+	    addr_text(&s->conn.peer, who), s->helo ? s->helo : "-",
+	    text_safe(safe, sizeof safe, line, strlen(line)));
+}
+
+/* One reply on its way out.  A refusal is logged. */
+static void
+say(struct session *s, enum reply r, va_list ap)
+{
+	const char *status = s->owner->conf->hidden & EXT_STATUS ? "" : replies[r].status;
+	char line[REPLY_OCTETS];
+	int n = snprintf(line, sizeof line, "%d %s%s", replies[r].code, status, *status ? " " : "");
+
+	vsnprintf(line + n, sizeof line - (size_t)n, replies[r].text, ap);
+	send_line(s, line, replies[r].clause);
+	if (replies[r].code >= 400)
+		log_refusal(s, line);
+}
+
+/* The last reply of a session that we end. */
+static void
+reply_close(struct session *s, enum reply r, ...)
+{
+	va_list ap;
+
+	va_start(ap, r);
+	say(s, r, ap);
+	va_end(ap);
+	s->state = CLOSE;
+	s->lingers = replies[r].code >= 400;
+	s->deadline = now.tick + CLOSE_WAIT;
+}
+
+/* Any other; one refusal too many ends the session. */
+static void
+reply(struct session *s, enum reply r, ...)
+{
+	va_list ap;
+
+	va_start(ap, r);
+	say(s, r, ap);
+	va_end(ap);
+	if (replies[r].code >= 500 && ++s->errors >= ERRORS_MAX && s->state != CLOSE) {
+		tx_end(s);
+		reply_close(s, R_ERRORS);
+	}
+}
+
+/* Too large: the limit is named. */
+static void
+reply_size(struct session *s)
+{
+	char most[24];
+
+	snprintf(most, sizeof most, "%lld", s->owner->conf->max_size);
+	decide(s, "max-size");
+	reply(s, R_SIZE, most);
+}
+
+/* ---- the transaction ---------------------------------------------------------------- */
+
+static void
+tx_free(struct session *s)
+{
+	if (s->tx == NULL)
+		return;
+	spool_abandon(s->owner->spool, s->tx->m);
+	free(s->tx);
+	s->tx = NULL;
+}
+
+/* End the transaction, whatever it has come to. */
+static void
+tx_end(struct session *s)
+{
+	tx_free(s);
+	if (s->state != CLOSE)
+		s->state = s->helo ? IDLE : GREET;
+}
+
+static bool
+offers(const struct session *s, int extension)
+{
+	int hidden = s->owner->conf->hidden;
+
+	if (hidden & EXT_CHUNKING)
+		hidden |= EXT_BINARYMIME;	/* which is nothing without it */
+	if (hidden & EXT_8BITMIME)	/* which brings BODY; and RFC 6531 3.1 item 7 */
+		hidden |= EXT_BINARYMIME | EXT_SMTPUTF8;
+	return !(hidden & extension);
+}
+
+/* What stopped a message: the disk, or the lack of it. */
+static enum reply
+disk_reply(int error)
+{
+	return error == ENOSPC || error == EDQUOT ? R_SPACE : R_DISK;
+}
+
+static const char *
+with_keyword(const struct session *s)	/* RFC 3848, RFC 6531 4.3 */
+{
+	return s->tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
+}
+
+/* Make the file: envelope and our Received field (RFC 5321 4.4). */
+static int
+tx_open(struct session *s)
+{
+	char head[DOMAIN_MAX * 2 + 300], who[ADDR_TEXT + 8], id[ID_SIZE], date[DATE_SIZE];
+	const struct server *conf = s->owner->conf;
+
+	snprintf(head, sizeof head, "Received: from %s (%s)\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
+	    s->helo, addr_literal(&s->conn.peer, who),
+	    conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
+	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
+	if (spool_create(s->owner->spool, s->tx->m, head) == 0)
+		return 0;
+	reply(s, disk_reply(s->tx->m->error));
+	tx_end(s);
+	return -1;
+}
+
+/* Take content; *used octets of it.  As content_take. */
+static int
+tx_take(struct session *s, const char *octets, size_t n, size_t *used)
+{
+	struct tx *tx = s->tx;
+	int answer;
+
+	scratch.len = 0;
+	answer = content_take(&tx->content, octets, n, used, &scratch);
+	if (answer == -1) {
+		tx->m->error = ENOMEM;
+		*used = n;
+		answer = 0;
+	}
+	if (tx->content.size <= s->owner->conf->max_size)
+		spool_write(tx->m, scratch.data, scratch.len);	/* m->error remembers */
+	return answer;
+}
+
+/* Where CR LF is insisted on, a line that lacks it ends the session: nobody
+ * can tell what its sender thinks comes next. */
+static void
+refuse_stray(struct session *s)
+{
+	tx_end(s);
+	decide(s, "line-endings");
+	reply_close(s, R_STRAY);
+}
+
+/* The message is complete: refuse it, or hand it to this turn's commit. */
+static void
+tx_complete(struct session *s)
+{
+	const struct server *conf = s->owner->conf;
+	struct tx *tx = s->tx;
+
+	s->received += tx->content.size;
+	if (tx->content.size > conf->max_size)
+		reply_size(s);
+	else if (tx->content.stray && conf->line_endings == ENDINGS_REJECT && !tx->content.raw) {
+		decide(s, "line-endings");
+		reply(s, R_STRAY);
+	} else if (tx->content.hops > conf->max_hops) {
+		decide(s, "max-hops");
+		reply(s, R_HOPS);
+	} else if (tx->m->error != 0) {
+		reply(s, disk_reply(tx->m->error));
+	} else {
+		spool_commit(s->owner->spool, tx->m);
+		s->state = COMMIT;
+		return;
+	}
+	tx_end(s);
+}
+
+static void
+log_received(const struct session *s, const struct message *m)
+{
+	char id[ID_SIZE], who[ADDR_TEXT], from[200], to[400];
+
+	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
+	    id_text(&m->id, id), s->owner->conf->name, addr_text(&s->conn.peer, who), s->helo,
+	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
+	    envelope_text(&m->env, to, sizeof to), m->size, with_keyword(s));
+}
+
+/* ---- parameters of MAIL and RCPT ------------------------------------------------------ */
+
+typedef enum reply take_parameter(struct session *, char *value);
+
+/* Each answers R_NOOP, or what to reply. */
+static take_parameter take_size, take_body, take_utf8, take_ret, take_envid, take_notify, take_orcpt;
+
+static const struct parameter {
+	const char *name;
+	int extension;		/* that brought it */
+	bool of_mail;		/* else of RCPT */
+	bool kept;		/* in the envelope */
+	take_parameter *take;
+} parameters[] = {
+	{ "SIZE",     EXT_SIZE,     true,  false, take_size },
+	{ "BODY",     EXT_8BITMIME, true,  true,  take_body },
+	{ "SMTPUTF8", EXT_SMTPUTF8, true,  true,  take_utf8 },
+	{ "RET",      EXT_DSN,      true,  true,  take_ret },
+	{ "ENVID",    EXT_DSN,      true,  true,  take_envid },
+	{ "NOTIFY",   EXT_DSN,      false, true,  take_notify },
+	{ "ORCPT",    EXT_DSN,      false, true,  take_orcpt },
+};
+
+#define PARAMETERS (sizeof parameters / sizeof *parameters)
+
+/* A number of octets, at most UNLIMITED; -1 when it is not one.  *end is
+ * behind its digits. */
+static long long
+octets_parse(const char *text, const char **end)
+{
+	long long n = *text >= '0' && *text <= '9' ? 0 : -1;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		n = n > UNLIMITED / 10 - 1 ? UNLIMITED : n * 10 + (*text - '0');
+	*end = text;
+	return n;
+}
+
+static enum reply
+take_size(struct session *s, char *value)	/* RFC 1870 */
+{
+	const char *end = "";
+	long long n = value ? octets_parse(value, &end) : -1;
+
+	if (n == -1 || *end != '\0' || end - value > 20)
+		return R_PARAMETER_VALUE;
+	if (n > s->owner->conf->max_size)
+		return R_SIZE;
+	return spool_room(s->owner->spool, n) == 0 ? R_NOOP : R_SPACE;
+}
+
+static enum reply
+take_body(struct session *s, char *value)	/* RFC 6152, 3030 */
+{
+	if (value == NULL)
+		return R_PARAMETER_VALUE;
+	if (text_compare(value, "7BIT") == 0)
+		s->tx->body = BODY_7BIT;
+	else if (text_compare(value, "8BITMIME") == 0)
+		s->tx->body = BODY_8BITMIME;
+	else if (text_compare(value, "BINARYMIME") == 0 && offers(s, EXT_BINARYMIME))
+		s->tx->body = BODY_BINARYMIME;
+	else
+		return R_BODY;
+	return R_NOOP;
+}
+
+static enum reply
+take_utf8(struct session *s, char *value)	/* RFC 6531 */
+{
+	s->tx->utf8 = true;
+	return value == NULL ? R_NOOP : R_PARAMETER_VALUE;
+}
+
+static enum reply
+take_ret(struct session *s, char *value)	/* RFC 3461 4.3 */
+{
+	(void)s;
+	return value && (text_compare(value, "FULL") == 0 || text_compare(value, "HDRS") == 0) ?
+	    R_NOOP : R_PARAMETER_VALUE;
+}
+
+static enum reply
+take_envid(struct session *s, char *value)	/* RFC 3461 4.4 */
+{
+	(void)s;
+	return value && *value && strlen(value) <= 100 && xtext_valid(value) ? R_NOOP : R_PARAMETER_VALUE;
+}
+
+/* NEVER, or a list of SUCCESS, FAILURE and DELAY, each once. */
+static enum reply
+take_notify(struct session *s, char *value)	/* RFC 3461 4.1 */
+{
+	static const char *const words[] = { "SUCCESS", "FAILURE", "DELAY" };
+	unsigned seen = 0;
+
+	(void)s;
+	if (value != NULL && text_compare(value, "NEVER") == 0)
+		return R_NOOP;
+	while (value != NULL) {
+		size_t i = 0, n = strcspn(value, ",");
+
+		while (i < 3 && !(strlen(words[i]) == n && text_prefix(value, words[i])))
+			i++;
+		if (i == 3 || (seen & 1u << i))
+			return R_PARAMETER_VALUE;
+		seen |= 1u << i;
+		value = value[n] == ',' ? value + n + 1 : NULL;
+	}
+	return seen ? R_NOOP : R_PARAMETER_VALUE;
+}
+
+/* addr-type ";" xtext; utf-8 addresses as they are where SMTPUTF8 is. */
+static enum reply
+take_orcpt(struct session *s, char *value)	/* RFC 3461 4.2, 6533 3 */
+{
+	char *address = value ? strchr(value, ';') : NULL;
+	bool valid;
+
+	if (address == NULL || address == value || address[1] == '\0' || strlen(value) > 500)
+		return R_PARAMETER_VALUE;
+	*address = '\0';
+	valid = strspn(value, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(value);
+	if (text_compare(value, "utf-8") == 0 && s->tx->utf8) {
+		for (const char *c = address + 1; *c != '\0'; c++)
+			valid &= (unsigned char)*c > ' ' && *c != 127;
+		valid &= utf8_valid(address + 1, strlen(address + 1));
+	} else
+		valid &= xtext_valid(address + 1);
+	*address = ';';
+	return valid ? R_NOOP : R_PARAMETER_VALUE;
+}
+
+static const struct parameter *
+parameter_find(const struct session *s, const char *name, bool of_mail)
+{
+	for (size_t i = 0; i < PARAMETERS; i++)
+		if (parameters[i].of_mail == of_mail && text_compare(parameters[i].name, name) == 0 &&
+		    offers(s, parameters[i].extension))
+			return &parameters[i];
+	return NULL;
+}
+
+/* One parameter, in place: R_NOOP, or what to reply; *name is then its name.
+ * seen has a bit a row. */
+static enum reply
+parameter_take(struct session *s, char *word, bool of_mail, unsigned *seen, struct buf *args,
+    const char **name)
+{
+	char *value = strchr(word, '=');
+	const struct parameter *p;
+	enum reply r;
+
+	if (value != NULL)
+		*value++ = '\0';
+	if ((p = parameter_find(s, word, of_mail)) == NULL)
+		return R_PARAMETER;
+	*name = p->name;
+	if (*seen & 1u << (p - parameters))
+		return R_PARAMETER_TWICE;
+	*seen |= 1u << (p - parameters);
+	if ((r = p->take(s, value)) != R_NOOP || !p->kept)
+		return r;
+	return buf_addf(args, "%s%s%s%s", args->len ? " " : "", p->name, value ? "=" : "",
+	    value ? value : "") == -1 ? R_MEMORY : R_NOOP;
+}
+
+/* All of them: 0 and what to keep in args, or -1 answered. */
+static int
+parameters_take(struct session *s, char *text, bool of_mail, struct buf *args)
+{
+	enum reply r = R_NOOP;
+	const char *name = "";
+	unsigned seen = 0;
+	char *word;
+
+	while (r == R_NOOP && *(text += strspn(text, " \t")) != '\0') {
+		word = text;
+		text += strcspn(text, " \t");
+		if (*text != '\0')
+			*text++ = '\0';
+		r = parameter_take(s, word, of_mail, &seen, args, &name);
+	}
+	if (r == R_NOOP)
+		return 0;
+	if (r == R_SIZE)
+		reply_size(s);
+	else if (r == R_MEMORY)
+		reply_close(s, r);
+	else
+		reply(s, r, name);
+	return -1;
+}
+
+/* ---- verbs ---------------------------------------------------------------------------- */
+
+struct verb;
+typedef void handler(struct session *, const struct verb *, char *argument);
+
+static handler do_hello, do_mail, do_rcpt, do_data, do_bdat, do_rset, do_noop, do_vrfy,
+    do_help, do_quit, do_absent, do_foreign;
+
+#define IN(state) (1u << (state))
+#define ANY       (IN(GREET) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
+
+static const struct verb {
+	const char *name;
+	handler *act;
+	unsigned states;	/* in which it may be said */
+	bool flush;		/* ends a pipelined group: RFC 2920 3.1 */
+	bool bare;		/* takes no argument */
+	int extension;		/* that brought it, or 0 */
+	const char *syntax;	/* NULL: not shown by HELP */
+} verbs[] = {
+	{ "HELO", do_hello, ANY, true, false, 0, "HELO domain" },
+	{ "EHLO", do_hello, ANY, true, false, 0, "EHLO domain" },
+	{ "MAIL", do_mail, IN(IDLE), false, false, 0, "MAIL FROM:<address> [parameters]" },
+	{ "RCPT", do_rcpt, IN(MAIL) | IN(RCPT), false, false, 0, "RCPT TO:<address> [parameters]" },
+	{ "DATA", do_data, IN(RCPT), true, true, 0, "DATA" },
+	{ "BDAT", do_bdat, ANY, false, false, EXT_CHUNKING, "BDAT size [LAST]" },
+	{ "RSET", do_rset, ANY, false, true, 0, "RSET" },
+	{ "NOOP", do_noop, ANY, true, false, 0, "NOOP [anything]" },
+	{ "VRFY", do_vrfy, ANY, true, false, 0, "VRFY address" },
+	{ "HELP", do_help, ANY, true, false, EXT_HELP, "HELP [verb]" },
+	{ "QUIT", do_quit, ANY, true, true, 0, "QUIT" },
+	{ "EXPN", do_absent, ANY, true, false, 0, NULL },	/* there are no lists */
+	{ "STARTTLS", do_absent, ANY, true, false, 0, NULL },
+	{ "AUTH", do_absent, ANY, true, false, 0, NULL },
+	{ "ETRN", do_absent, ANY, true, false, 0, NULL },
+	{ "TURN", do_absent, ANY, true, false, 0, NULL },
+	{ "ATRN", do_absent, ANY, true, false, 0, NULL },
+	/* A browser that was made to talk to us; its body would be commands. */
+	{ "GET", do_foreign, ANY, true, false, 0, NULL },
+	{ "POST", do_foreign, ANY, true, false, 0, NULL },
+	{ "PUT", do_foreign, ANY, true, false, 0, NULL },
+	{ "CONNECT", do_foreign, ANY, true, false, 0, NULL },
+};
+
+#define VERBS (sizeof verbs / sizeof *verbs)
+
+/* What EHLO offers, one line each: RFC 5321 4.1.1.1. */
+static const struct { int extension; const char *line; } offered[] = {
+	{ EXT_PIPELINING, "PIPELINING" }, { EXT_SIZE, "SIZE" }, { EXT_8BITMIME, "8BITMIME" },
+	{ EXT_BINARYMIME, "BINARYMIME" }, { EXT_CHUNKING, "CHUNKING" }, { EXT_SMTPUTF8, "SMTPUTF8" },
+	{ EXT_DSN, "DSN" }, { EXT_STATUS, "ENHANCEDSTATUSCODES" }, { EXT_LIMITS, "LIMITS" },
+	{ EXT_HELP, "HELP" },
+};
+
+#define OFFERED (sizeof offered / sizeof *offered)
+
+static void
+ehlo_line(char *out, size_t size, const struct server *conf, size_t i, char dash)
+{
+	const char *line = offered[i].line;
+
+	if (offered[i].extension == EXT_SIZE && conf->max_size != UNLIMITED)
+		snprintf(out, size, "250%c%s %lld", dash, line, conf->max_size);
+	else if (offered[i].extension == EXT_LIMITS)
+		snprintf(out, size, "250%c%s RCPTMAX=%lld", dash, line, conf->max_recipients);
+	else
+		snprintf(out, size, "250%c%s", dash, line);
+}
+
+static void
+say_hello(struct session *s)
+{
+	const struct server *conf = s->owner->conf;
+	char line[DOMAIN_MAX + 100], who[ADDR_TEXT + 8];
+	size_t left = 0;
+
+	for (size_t i = 0; s->esmtp && i < OFFERED; i++)
+		left += offers(s, offered[i].extension);
+	snprintf(line, sizeof line, "250%c%s greets %s", left ? '-' : ' ', conf->hostname,
+	    addr_literal(&s->conn.peer, who));
+	send_line(s, line, "5321 4.1.1.1");
+	for (size_t i = 0; left > 0 && i < OFFERED; i++)
+		if (offers(s, offered[i].extension)) {
+			ehlo_line(line, sizeof line, conf, i, --left ? '-' : ' ');
+			send_line(s, line, "");
+		}
+}
+
+/* What a client may call itself: printable, and harmless in a header. */
+static bool
+helo_valid(const char *name)
+{
+	size_t n = strlen(name);
+
+	if (n > DOMAIN_MAX)
+		return false;
+	for (const char *c = name; *c != '\0'; c++)
+		if (*c <= ' ' || *c > '~' || strchr("\"(),;<>\\", *c) != NULL)
+			return false;
+	return n > 0;
+}
+
+static void
+do_hello(struct session *s, const struct verb *v, char *argument)
+{
+	char *helo;
+
+	if (*argument == '\0') {
+		reply(s, R_SYNTAX, v->syntax);
+		return;
+	}
+	if (!helo_valid(argument)) {
+		reply(s, R_BAD_HELO);
+		return;
+	}
+	if ((helo = text_copy(argument)) == NULL) {
+		reply_close(s, R_MEMORY);
+		return;
+	}
+	free(s->helo);
+	s->helo = helo;
+	s->esmtp = v->name[0] == 'E';
+	tx_end(s);
+	say_hello(s);
+}
+
+/* "FROM:" or "TO:", spaces after it forgiven, then the path.  What follows
+ * the path is left in *argument; NULL when it has been answered. */
+static char *
+path_argument(struct session *s, const struct verb *v, char *argument, const char *word,
+    struct path *p, enum reply bad)
+{
+	const char *at = argument + strlen(word);
+
+	if (!text_prefix(argument, word)) {
+		reply(s, R_SYNTAX, v->syntax);
+		return NULL;
+	}
+	at += strspn(at, " ");
+	if (*at != '<') {
+		reply(s, R_SYNTAX, v->syntax);
+		return NULL;
+	}
+	if (path_read(p, &at) == -1 || (*at != '\0' && *at != ' ' && *at != '\t')) {
+		reply(s, bad);
+		return NULL;
+	}
+	return argument + (at - argument);
+}
+
+static struct tx *
+tx_new(void)
+{
+	struct tx *tx = memory(NULL, sizeof *tx);
+	struct id id;
+
+	if (tx == NULL)
+		return NULL;
+	memset(tx, 0, sizeof *tx);
+	id_next(&id);
+	if ((tx->m = spool_new(&id)) == NULL) {
+		free(tx);
+		return NULL;
+	}
+	return tx;
+}
+
+static void
+do_mail(struct session *s, const struct verb *v, char *argument)
+{
+	const struct server *conf = s->owner->conf;
+	struct buf args = { 0 };
+	struct path p;
+
+	if (s->received >= conf->max_session) {
+		decide(s, "max-session");
+		reply_close(s, R_SESSION);
+		return;
+	}
+	if ((argument = path_argument(s, v, argument, "FROM:", &p, R_BAD_SENDER)) == NULL)
+		return;
+	if (spool_room(s->owner->spool, 0) != 0) {
+		reply(s, R_SPACE);
+		return;
+	}
+	if (p.text[0] != '\0' && p.domain == NULL && path_complete(&p, conf->home->name) == -1) {
+		reply(s, R_BAD_SENDER);
+		return;
+	}
+	if ((s->tx = tx_new()) == NULL) {
+		reply_close(s, R_MEMORY);
+		return;
+	}
+	if (parameters_take(s, argument, true, &args) == -1) {
+		tx_end(s);
+	} else if (p.eight && !s->tx->utf8) {
+		reply(s, R_UTF8);
+		tx_end(s);
+	} else if (envelope_sender(&s->tx->m->env, p.text, args.data) == -1) {
+		tx_end(s);
+		reply_close(s, R_MEMORY);
+	} else {
+		s->state = MAIL;
+		reply(s, R_SENDER, p.text);
+	}
+	buf_free(&args);
+}
+
+/* May this client send to this address?  Local domains, then the model's
+ * order of rules for the others.  -1 when it has been refused. */
+static int
+recipient_policy(struct session *s, const struct path *p)
+{
+	const struct server *conf = s->owner->conf;
+	const struct domain *d = config_domain(conf, p->domain);
+
+	if (domain_local(d)) {
+		if (spool_quota(s->owner->spool))
+			return 0;
+		decide(s, "quota");
+		reply(s, R_QUOTA, p->text);
+		return -1;
+	}
+	if ((d != NULL && d->allow_relay) || access_allows(&conf->relay, &s->conn.peer))
+		return 0;
+	decide(s, "relay");
+	reply(s, R_RELAY, p->text);
+	return -1;
+}
+
+/* A bare local part, or one at the very address it came to, is ours. */
+static int
+recipient_complete(const struct session *s, struct path *p)
+{
+	struct addr a;
+
+	if (p->domain != NULL && literal_parse(&a, p->domain, strlen(p->domain)) == 0 && addr_same(&a, &s->conn.here)) {
+		p->text[p->domain - 1 - p->text] = '\0';
+		p->domain = NULL;
+	}
+	return p->domain != NULL ? 0 : path_complete(p, s->owner->conf->home->name);
+}
+
+static void
+do_rcpt(struct session *s, const struct verb *v, char *argument)
+{
+	struct message *m = s->tx->m;
+	struct buf args = { 0 };
+	struct path p;
+
+	if ((argument = path_argument(s, v, argument, "TO:", &p, R_BAD_RECIPIENT)) == NULL)
+		return;
+	if (p.text[0] == '\0' || recipient_complete(s, &p) == -1) {
+		reply(s, R_BAD_RECIPIENT);
+		return;
+	}
+	if (parameters_take(s, argument, false, &args) == -1) {
+		/* it has been answered */
+	} else if (p.eight && !s->tx->utf8) {
+		reply(s, R_UTF8);
+	} else if ((long long)m->env.count >= s->owner->conf->max_recipients) {
+		decide(s, "max-recipients");
+		reply(s, R_RCPTS);
+	} else if (recipient_policy(s, &p) == -1) {
+		/* it has been answered */
+	} else if (!envelope_has(&m->env, p.text) && envelope_add(&m->env, p.text, args.data) == -1) {
+		tx_end(s);
+		reply_close(s, R_MEMORY);
+	} else {
+		s->state = RCPT;
+		reply(s, R_RECIPIENT, p.text);
+	}
+	buf_free(&args);
+}
+
+static void
+do_data(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v, (void)argument;
+	if (s->tx->body == BODY_BINARYMIME) {
+		reply(s, R_BINARY);
+	} else if (tx_open(s) == 0) {
+		s->state = DATA;
+		reply(s, R_GO_AHEAD);
+	}
+}
+
+/* "size" and perhaps "LAST"; -1 when it is not that. */
+static int
+chunk_parse(const char *argument, long long *size, bool *last)
+{
+	const char *end;
+
+	if ((*size = octets_parse(argument, &end)) == -1 || *size == UNLIMITED)
+		return -1;
+	*last = text_compare(end + strspn(end, " \t"), "LAST") == 0 && *end != 'L' && *end != 'l';
+	return *last || *end == '\0' ? 0 : -1;
+}
+
+/* What is wrong with a BDAT at this point; 0 when nothing is. */
+static enum reply
+chunk_refusal(struct session *s)
+{
+	switch (s->state) {
+	case GREET: return R_HELLO_FIRST;
+	case IDLE: return R_MAIL_FIRST;
+	case MAIL: return R_RCPT_FIRST;
+	default: break;
+	}
+	if (s->chunk > s->owner->conf->max_size - s->tx->content.size)
+		return R_SIZE;
+	return R_READY;
+}
+
+static void chunk_end(struct session *s);
+
+/* The chunk follows whatever we think of it, so it is always read: RFC 3030 2. */
+static void
+do_bdat(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v;
+	if (chunk_parse(argument, &s->chunk, &s->last) == -1) {
+		tx_end(s);
+		reply_close(s, R_CHUNK_SIZE);
+		return;
+	}
+	s->refusal = chunk_refusal(s);
+	if (s->refusal != R_READY && s->chunk / 2 > s->owner->conf->max_size) {
+		tx_end(s);		/* nor will we read all that */
+		reply_close(s, R_CHUNK_SIZE);
+		return;
+	}
+	if (s->refusal == R_READY && s->state == RCPT) {
+		s->tx->chunked = true;
+		if (tx_open(s) == -1)
+			s->refusal = R_BYE;	/* answered already */
+	} else if (s->refusal != R_READY)
+		tx_end(s);
+	if (s->state == CLOSE)
+		return;
+	s->state = CHUNK;
+	s->chunk_size = s->chunk;
+	if (s->chunk == 0)
+		chunk_end(s);
+}
+
+static void
+do_rset(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v, (void)argument;
+	tx_end(s);
+	reply(s, R_RESET);
+}
+
+static void
+do_noop(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v, (void)argument;
+	reply(s, R_NOOP);
+}
+
+static void
+do_vrfy(struct session *s, const struct verb *v, char *argument)
+{
+	if (*argument == '\0')
+		reply(s, R_SYNTAX, v->syntax);
+	else
+		reply(s, R_VERIFY);
+}
+
+static void
+help_all(struct session *s)
+{
+	char line[200] = "214-";
+	size_t n = 4;
+
+	if (offers(s, EXT_STATUS))
+		n += (size_t)snprintf(line + n, sizeof line - n, "2.0.0 ");
+	for (size_t i = 0; i < VERBS; i++)
+		if (verbs[i].syntax != NULL && offers(s, verbs[i].extension))
+			n += (size_t)snprintf(line + n, sizeof line - n, "%s ", verbs[i].name);
+	line[n - 1] = '\0';
+	send_line(s, line, "5321 4.1.1.8");
+	reply(s, R_HELP, "HELP and a verb shows its syntax");
+}
+
+static void
+do_help(struct session *s, const struct verb *v, char *argument)
+{
+	if (*argument == '\0') {
+		help_all(s);
+		return;
+	}
+	for (v = verbs; v < verbs + VERBS; v++)
+		if (v->syntax != NULL && text_compare(v->name, argument) == 0 && offers(s, v->extension)) {
+			reply(s, R_HELP, v->syntax);
+			return;
+		}
+	reply(s, R_NO_HELP);
+}
+
+static void
+do_quit(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v, (void)argument;
+	tx_end(s);
+	reply_close(s, R_BYE, s->owner->conf->hostname);
+}
+
+static void
+do_absent(struct session *s, const struct verb *v, char *argument)
+{
+	(void)argument;
+	reply(s, R_ABSENT, v->name);
+}
+
+static void
+do_foreign(struct session *s, const struct verb *v, char *argument)
+{
+	(void)v, (void)argument;
+	tx_end(s);
+	reply_close(s, R_FOREIGN);
+}
+
+/* ---- the conversation ------------------------------------------------------------------- */
+
+/* A verb that may not be said now: which one should come first? */
+static void
+reply_order(struct session *s, const struct verb *v)
+{
+	if (s->state == GREET)
+		reply(s, R_HELLO_FIRST);
+	else if (s->state == CHUNKS)
+		reply(s, R_IN_CHUNKS);
+	else if (v->act == do_mail)
+		reply(s, R_NESTED);
+	else if (s->state == IDLE)
+		reply(s, R_MAIL_FIRST);
+	else
+		reply(s, R_RCPT_FIRST);
+}
+
+static const struct verb *
+verb_find(const struct session *s, const char *line, size_t n)
+{
+	for (const struct verb *v = verbs; v < verbs + VERBS; v++)
+		if (strlen(v->name) == n && text_prefix(line, v->name) && offers(s, v->extension))
+			return v;
+	return NULL;
+}
+
+/* What the trace shows of a line: nothing behind AUTH, and nothing that may be
+ * the password of a client that did not wait to be refused. */
+static void
+trace_command(struct session *s, const struct verb *v, const char *line, size_t n)
+{
+	bool auth = v != NULL && strcmp(v->name, "AUTH") == 0;
+
+	if (v == NULL && s->secret)
+		line = "(not shown)", n = strlen(line);
+	trace(s, '>', line, auth ? 4 : n, NULL);
+	s->secret = auth || (v == NULL && s->secret);
+}
+
+/* Act on one line.  True when the replies are to leave before the next. */
+static bool
+command(struct session *s, char *line, size_t n)
+{
+	size_t length = strcspn(line, " \t");
+	const struct verb *v = verb_find(s, line, length);
+	bool nul = strlen(line) != n;
+
+	trace_command(s, v, line, n);
+	while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
+		line[--n] = '\0';
+	line += length + strspn(line + length, " \t");
+	if (nul)
+		reply(s, R_NUL);
+	else if (v == NULL)
+		reply(s, R_UNKNOWN);
+	else if (!(v->states & IN(s->state)))
+		reply_order(s, v);
+	else if (v->bare && *line != '\0')
+		reply(s, R_NO_ARGUMENT, v->name);
+	else
+		v->act(s, v, line);
+	return v == NULL || v->flush;
+}
+
+/* One command, if a whole line is there.  0 when there is none. */
+static int
+step_command(struct session *s)
+{
+	char *line;
+	size_t n;
+
+	switch (conn_line(&s->conn, &line, &n, &s->crlf)) {
+	case 0:
+		return 0;
+	case -1:
+		reply(s, R_LONG);
+		break;
+	default:
+		s->deadline = now.tick + s->owner->conf->timeout;
+		if (!s->crlf && s->owner->conf->line_endings == ENDINGS_REJECT)
+			refuse_stray(s);
+		else if (command(s, line, n) && conn_flush(&s->conn) == -1)
+			return -1;
+	}
+	return 1;
+}
+
+/* Content of DATA. */
+static int
+step_data(struct session *s)
+{
+	size_t n, used = 0;
+	const char *octets = conn_peek(&s->conn, &n);
+	char text[60];
+	int ended;
+
+	if (n == 0)
+		return 0;
+	s->deadline = now.tick + s->owner->conf->timeout;
+	ended = tx_take(s, octets, n, &used);
+	conn_consume(&s->conn, used);
+	if (s->tx->content.stray && s->owner->conf->line_endings == ENDINGS_REJECT) {
+		refuse_stray(s);
+	} else if (ended) {
+		snprintf(text, sizeof text, ". (%lld octets)", s->tx->content.size);
+		trace(s, '>', text, strlen(text), NULL);
+		tx_complete(s);
+	} else if (s->tx->content.size / 2 > s->owner->conf->max_size) {
+		/* It was told the limit and goes on: the end may never come. */
+		tx_end(s);
+		reply_size(s);
+		s->state = CLOSE;
+		s->lingers = true;
+		s->deadline = now.tick + CLOSE_WAIT;
+	}
+	return 1;
+}
+
+/* All octets of a chunk have been read. */
+static void
+chunk_end(struct session *s)
+{
+	char text[24];
+
+	if (s->refusal != R_READY) {
+		s->state = s->helo ? IDLE : GREET;
+		if (s->refusal == R_SIZE)
+			reply_size(s);
+		else if (s->refusal != R_BYE)
+			reply(s, (enum reply)s->refusal);
+		return;
+	}
+	snprintf(text, sizeof text, "%lld", s->chunk_size);
+	s->state = CHUNKS;
+	if (!s->last) {
+		reply(s, R_CHUNK, text);
+		return;
+	}
+	scratch.len = 0;
+	if (content_end(&s->tx->content, &scratch) == -1)
+		s->tx->m->error = ENOMEM;
+	else
+		spool_write(s->tx->m, scratch.data, scratch.len);
+	tx_complete(s);
+}
+
+/* Octets of a chunk. */
+static int
+step_chunk(struct session *s)
+{
+	size_t n, used;
+	const char *octets = conn_peek(&s->conn, &n);
+
+	if (n == 0)
+		return 0;
+	s->deadline = now.tick + s->owner->conf->timeout;
+	if ((long long)n > s->chunk)
+		n = (size_t)s->chunk;
+	if (s->tx != NULL)
+		tx_take(s, octets, n, &used);
+	conn_consume(&s->conn, n);
+	if ((s->chunk -= (long long)n) == 0)
+		chunk_end(s);
+	return 1;
+}
+
+/* Do what can be done with what has been received: until input runs out, the
+ * commit is waited for, or the client does not take our replies. */
+static int
+session_run(struct session *s)
+{
+	int answer = 1;
+
+	while (answer == 1 && s->conn.out.len < OUT_OCTETS) {
+		if (s->state == COMMIT || s->state == CLOSE)
+			break;
+		answer = s->state == DATA ? step_data(s) : s->state == CHUNK ? step_chunk(s) : step_command(s);
+	}
+	return answer;
+}
+
+void
+session_want(const struct session *s, struct pollfd *slot, msec *until)
+{
+	conn_want(&s->conn, s->state != COMMIT && s->conn.out.len < OUT_OCTETS, slot);
+	if (s->deadline < *until)
+		*until = s->deadline;
+}
+
+/* In CLOSE: 0 while the other side has not taken all and gone. */
+static int
+session_closing(struct session *s)
+{
+	int sent = conn_flush(&s->conn);
+	size_t n;
+
+	conn_peek(&s->conn, &n);
+	conn_consume(&s->conn, n);
+	if (sent == -1 || s->deadline <= now.tick || (sent == 1 && (!s->lingers || s->conn.ended)))
+		return 1;
+	/* Closing with input unread would reset the connection, and the reply
+	 * might be lost with it. */
+	if (sent == 1)
+		conn_part(&s->conn);
+	return 0;
+}
+
+/* The client has said all that it will; what is complete has been answered. */
+static void
+session_ended(struct session *s)
+{
+	bool unfinished = s->state == DATA || s->state == CHUNK;
+
+	tx_end(s);
+	if (unfinished)
+		reply_close(s, R_UNFINISHED);
+	else
+		s->state = CLOSE;
+}
+
+/* Act on what is there, then let go what idleness does not need. */
+static int
+session_advance(struct session *s)
+{
+	int answer, sent;
+
+	do {		/* again when it stopped only for its replies to leave */
+		answer = session_run(s);
+		sent = s->state == CLOSE ? 0 : conn_flush(&s->conn);
+	} while (answer == 1 && sent == 1 && s->state != COMMIT);
+	if (s->state == COMMIT)
+		answer = 0;	/* whatever became of the client, that comes first */
+	else if (answer == -1 || sent == -1)
+		return -1;
+	if (s->conn.ended && s->state != COMMIT && s->state != CLOSE && s->conn.out.len < OUT_OCTETS)
+		session_ended(s);
+	if (s->deadline <= now.tick && s->state != COMMIT && s->state != CLOSE) {
+		tx_end(s);
+		reply_close(s, R_TIMEOUT);
+	}
+	answer = s->state == CLOSE ? session_closing(s) : 0;
+	conn_rest(&s->conn);
+	return answer;
+}
+
+int
+session_step(struct session *s, bool readable)
+{
+	if (readable && s->state != COMMIT)
+		conn_receive(&s->conn);		/* its end shows in conn.ended */
+	return session_advance(s);
+}
+
+int
+session_committed(struct session *s)
+{
+	struct message *m = s->tx->m;
+	const char *account = spool_account(s->owner->spool);
+	char id[ID_SIZE];
+
+	s->tx->m = NULL;		/* it is the spool's */
+	trace(s, '=', account, strlen(account), "RFC 5321 6.1");
+	if (m->state == MESSAGE_KEPT) {
+		log_received(s, m);
+		reply(s, R_QUEUED, id_text(&m->id, id));
+	} else
+		reply(s, disk_reply(m->error));
+	if (conn_flush(&s->conn) == -1 && m->state == MESSAGE_KEPT)
+		log_line("%s the client was gone before it heard 250: it may send this again", id);
+	tx_end(s);
+	s->deadline = now.tick + s->owner->conf->timeout;
+	return session_advance(s);
+}
+
+/* ---- beginning and end ------------------------------------------------------------------ */
+
+struct session *
+session_new(struct vserver *v, int fd, const struct addr *peer, const struct addr *here)
+{
+	static unsigned long number;
+	struct session *s = memory(NULL, sizeof *s);
+	char who[ADDR_TEXT + 8];
+
+	if (s == NULL)
+		return NULL;
+	memset(s, 0, sizeof *s);
+	conn_open(&s->conn, fd);
+	s->conn.peer = *peer;
+	s->conn.here = *here;
+	s->owner = v;
+	s->number = ++number;
+	s->began = now.tick;
+	s->deadline = now.tick + v->conf->timeout;
+	v->sessions++;
+	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
+	reply(s, R_READY, v->conf->hostname);
+	conn_flush(&s->conn);		/* if it broke, the next step sees it */
+	return s;
+}
+
+void
+session_shutdown(struct session *s)
+{
+	if (s->state != CLOSE) {
+		tx_end(s);
+		reply_close(s, R_SHUTDOWN, s->owner->conf->hostname);
+	}
+	conn_flush(&s->conn);
+	conn_part(&s->conn);
+}
+
+void
+session_free(struct session *s)
+{
+	char who[ADDR_TEXT + 8];
+
+	log_detail("- closed #%lu client=%s", s->number, addr_text_port(&s->conn.peer, who));
+	tx_free(s);
+	conn_close(&s->conn);
+	free(s->helo);
+	s->owner->sessions--;
+	free(s);
+}
+
+void
+session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r, const char *setting)
+{
+	struct session s;
+
+	memset(&s, 0, sizeof s);
+	conn_open(&s.conn, fd);
+	s.conn.peer = *peer;
+	s.owner = v;
+	s.began = now.tick;
+	decide(&s, setting);
+	reply_close(&s, r, v->conf->hostname);
+	conn_flush(&s.conn);
+	conn_part(&s.conn);
+	conn_close(&s.conn);
+}
