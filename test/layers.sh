@@ -1,0 +1,56 @@
+#!/bin/sh
+# layers: calls go down, never up or sideways. Each file, from the top, and the files whose functions and variables it
+# may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
+# line that names a file above its own, or one that is not there.
+layers='
+	smtpd:   session pickup spool message config address conn log
+	session: spool message config address conn log
+	pickup:  spool message address config log
+	spool:   message config address log
+	message: address log
+	config:  address log
+	address: log
+	conn:    log
+	log:
+'
+. "${TEST:-$(dirname "$0")}/lib.sh"
+need nm
+
+# The symbols of each object, by the portable format: NAME TYPE ... The linker's U is what it uses, a capital otherwise
+# what it gives to others.
+for source in "$TOP"/*.c; do
+	file=${source##*/} file=${file%.c}
+	[ -f "$TOP/$file.o" ] || fail "$file.o is not there: make builds it"
+	nm -P -g "$TOP/$file.o" >nm.out || fail "nm cannot read $file.o"
+	awk -v file="$file" 'NF > 1 && $2 ~ /^[A-Z]$/ { print file, $2 == "U" ? "uses" : "gives", $1 }' nm.out
+done >symbols || exit 1
+
+echo "$layers" | awk NF >table
+awk '
+	FILENAME == "table" {
+		file = $1; sub(/:$/, "", file)
+		if (file in place) print "the table has two lines for " file
+		place[file] = ++files; name[files] = file
+		for (i = 2; i <= NF; i++) may[file, $i] = NR
+		next
+	}
+	$2 == "gives" { home[$3] = $1 }
+	$2 == "uses"  { uses[++n] = $1 " " $3 }
+	{ built[$1] }
+	END {
+		for (file in built) if (!(file in place)) print file ".c has no line in the table"
+		for (file in place) if (!(file in built)) print file ".c is in the table and is not there"
+		for (pair in may) {
+			split(pair, p, SUBSEP)
+			if (!(p[2] in place) || place[p[2]] <= place[p[1]]) print "the table lets " p[1] " call up, to " p[2]
+		}
+		for (i = 1; i <= n; i++) {
+			split(uses[i], u, " ")
+			if (u[2] in home && home[u[2]] != u[1] && !((u[1], home[u[2]]) in may))
+				print u[1] ".c uses " u[2] " of " home[u[2]] ".c"
+			calls += u[2] in home
+		}
+		if (calls < 20) print "only " calls + 0 " uses were found: are these the right objects?"
+	}' table symbols | sort >wrong
+[ ! -s wrong ] || { cat wrong >&2; fail 'the layers are not kept'; }
+ok "$(grep -c uses symbols) symbols"
