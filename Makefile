@@ -15,7 +15,7 @@ REST = session.o pickup.o spool.o message.o config.o address.o conn.o log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool
-TOOL = test/nc
+TOOL = test/nc test/sender
 
 smtpd: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
