@@ -1,6 +1,7 @@
 # make            builds smtpd
 # make run        builds it and starts it: 127.0.0.1:2525, ./mailroot
 # make test       builds and runs all tests; sh test/run NAME runs one
+# make bench      measures it, beside Postfix where ../shared/bench stands
 # make install    PREFIX=/usr/local DESTDIR=
 .POSIX:
 
@@ -15,7 +16,7 @@ REST = session.o pickup.o spool.o message.o config.o address.o conn.o log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool
-TOOL = test/nc test/sender
+TOOL = test/nc test/load test/sender
 
 smtpd: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -48,6 +49,9 @@ $(UNIT): $(REST) test/test.h
 test/smtpd-test: test/server.c smtpd.c $(REST)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -Dmain=smtpd_main -c -o test/smtpd.o smtpd.c
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/server.c test/smtpd.o $(REST) $(LDLIBS)
+
+bench: smtpd test/load
+	sh test/bench
 
 # The sample and the manual's list of settings are printed by the table.
 smtpd.conf: smtpd
