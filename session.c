@@ -11,6 +11,7 @@
  *	CHUNK	client	the octets of a BDAT; without tx they are thrown away
  *	CHUNKS	client	tx, its file: between two BDATs
  *	COMMIT	we	the message is the batch's; nothing is read
+ *		(then, until the batch is delivered, `answered`: 250 waits)
  *	CLOSE	we	replies are drained, then what is left to read
  *
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
@@ -1206,24 +1207,35 @@ session_step(struct session *s, bool readable)
 	return session_advance(s);
 }
 
-int
+void
 session_committed(struct session *s)
 {
 	struct message *m = s->tx->m;
 	const char *account = spool_account(s->owner->spool);
 	char id[ID_SIZE];
 
-	s->tx->m = NULL;		/* it is the spool's */
 	trace(s, '=', account, strlen(account), "RFC 5321 6.1");
 	if (m->state == MESSAGE_KEPT) {
 		log_received(s, m);
+		s->kept = m->id;
 		reply(s, R_QUEUED, id_text(&m->id, id));
 	} else
 		reply(s, disk_reply(m->error));
-	if (conn_flush(&s->conn) == -1 && m->state == MESSAGE_KEPT)
-		log_line("%s the client was gone before it heard 250: it may send this again", id);
+	s->tx->m = NULL;		/* it is the spool's */
 	tx_end(s);
+	s->answered = true;
 	s->deadline = now.tick + s->owner->conf->timeout;
+}
+
+int
+session_resume(struct session *s)
+{
+	char id[ID_SIZE];
+
+	if (conn_flush(&s->conn) == -1 && s->kept.second != 0)
+		log_line("%s the client was gone before it heard 250: it may send this again", id_text(&s->kept, id));
+	memset(&s->kept, 0, sizeof s->kept);
+	s->answered = false;
 	return session_advance(s);
 }
 

@@ -9,8 +9,9 @@
  *	those who can go on do			(session_step)
  *	Pickup and the schedule			(pickup_step, spool_step)
  *	THE COMMIT of all that reached its end	(spool_sync)
- *	its replies				(session_committed)
+ *	its replies are made ready		(session_committed)
  *	delivery of what was committed		(spool_settle)
+ *	the replies leave			(session_resume)
  *	newcomers are let in
  *
  * Who is turned away when a table is full is decided here, in advance: the
@@ -84,12 +85,21 @@ sessions_step(void)
 	}
 }
 
-/* After the commit: its replies. */
+/* The replies of a commit are made ready before the delivery, and leave after
+ * it: who hears 250 finds local mail in Drop. */
 static void
 sessions_committed(void)
 {
+	for (size_t i = 0; i < session_count; i++)
+		if (sessions[i]->state == COMMIT)
+			session_committed(sessions[i]);
+}
+
+static void
+sessions_resume(void)
+{
 	for (size_t i = 0; i < session_count; )
-		if (sessions[i]->state == COMMIT && session_committed(sessions[i]) != 0)
+		if (sessions[i]->answered && session_resume(sessions[i]) != 0)
 			sessions_remove(i);
 		else
 			i++;
@@ -239,7 +249,7 @@ vservers_start(const struct config *c)
 			listen_on(v, l);
 }
 
-/* Sync, say so, deliver. */
+/* Sync, deliver, say so. */
 static void
 vservers_commit(void)
 {
@@ -250,6 +260,7 @@ vservers_commit(void)
 	sessions_committed();
 	for (v = vservers; v != NULL; v = v->next)
 		spool_settle(v->spool);
+	sessions_resume();
 }
 
 /* In order: no newcomers; what has reached its end is committed and answered

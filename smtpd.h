@@ -279,6 +279,8 @@ struct session {
 	bool esmtp;			/* greeted with EHLO */
 	bool crlf;			/* the last command line ended in CRLF */
 	bool lingers;			/* CLOSE: what is unread must be read */
+	bool answered;			/* after COMMIT: the reply waits for the delivery */
+	struct id kept;			/* and promises this message, unless it is 0 */
 	bool secret;			/* AUTH was refused: a password may follow */
 	int errors;
 	char *helo;
@@ -492,7 +494,7 @@ void spool_abandon(struct spool *sp, struct message *m);
 void spool_commit(struct spool *sp, struct message *m);
 /* THE COMMIT.  Sync, rename into Queue, sync the folder, for the whole batch. */
 void spool_sync(struct spool *sp);
-/* After the replies: deliver what was committed and free the batch. */
+/* Deliver what was committed, and free the batch. */
 void spool_settle(struct spool *sp);
 /* What the last commit did and how long it took, for the trace. */
 const char *spool_account(const struct spool *sp);
@@ -532,9 +534,11 @@ void session_free(struct session *s);
 void session_want(const struct session *s, struct pollfd *slot, msec *until);
 /* -1 broken, 0 it waits, 1 over. */
 int session_step(struct session *s, bool readable);
-/* In COMMIT, after spool_sync: keep the promise or say that there is none,
- * then go on with what was pipelined.  As session_step. */
-int session_committed(struct session *s);
+/* In COMMIT, after spool_sync: the promise, or that there is none, is made
+ * ready to be said; session_resume, after spool_settle, lets it go and goes on
+ * with what was pipelined, as session_step. */
+void session_committed(struct session *s);
+int session_resume(struct session *s);
 /* Tell it that we shut down. */
 void session_shutdown(struct session *s);
 /* Answer one who is not let in, and close; setting decided it. */
