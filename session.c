@@ -575,6 +575,14 @@ static const struct verb {
 
 #define VERBS (sizeof verbs / sizeof *verbs)
 
+/* A verb that may not be said now: which one should come first? */
+static enum reply
+order_refusal(const struct session *s, const struct verb *v)
+{
+	return s->state == GREET ? R_HELLO_FIRST : s->state == CHUNKS ? R_IN_CHUNKS :
+	    v->act == do_mail ? R_NESTED : s->state == IDLE ? R_MAIL_FIRST : R_RCPT_FIRST;
+}
+
 /* What EHLO offers, one line each: RFC 5321 4.1.1.1. */
 static const struct { int extension; const char *line; } offered[] = {
 	{ EXT_PIPELINING, "PIPELINING" }, { EXT_SIZE, "SIZE" }, { EXT_8BITMIME, "8BITMIME" },
@@ -663,12 +671,7 @@ path_argument(struct session *s, const struct verb *v, char *argument, const cha
 {
 	const char *at = argument + strlen(word);
 
-	if (!text_prefix(argument, word)) {
-		reply(s, R_SYNTAX, v->syntax);
-		return NULL;
-	}
-	at += strspn(at, " ");
-	if (*at != '<') {
+	if (!text_prefix(argument, word) || *(at += strspn(at, " ")) != '<') {
 		reply(s, R_SYNTAX, v->syntax);
 		return NULL;
 	}
@@ -828,19 +831,13 @@ chunk_parse(const char *argument, long long *size, bool *last)
 	return *last || *end == '\0' ? 0 : -1;
 }
 
-/* What is wrong with a BDAT at this point; 0 when nothing is. */
+/* What is wrong with a BDAT at this point; R_READY when nothing is. */
 static enum reply
-chunk_refusal(struct session *s)
+chunk_refusal(const struct session *s, const struct verb *v)
 {
-	switch (s->state) {
-	case GREET: return R_HELLO_FIRST;
-	case IDLE: return R_MAIL_FIRST;
-	case MAIL: return R_RCPT_FIRST;
-	default: break;
-	}
-	if (s->chunk > s->owner->conf->max_size - s->tx->content.size)
-		return R_SIZE;
-	return R_READY;
+	if (s->state != RCPT && s->state != CHUNKS)
+		return order_refusal(s, v);
+	return s->chunk > s->owner->conf->max_size - s->tx->content.size ? R_SIZE : R_READY;
 }
 
 static void chunk_end(struct session *s);
@@ -849,13 +846,12 @@ static void chunk_end(struct session *s);
 static void
 do_bdat(struct session *s, const struct verb *v, char *argument)
 {
-	(void)v;
 	if (chunk_parse(argument, &s->chunk, &s->last) == -1) {
 		tx_end(s);
 		reply_close(s, R_CHUNK_SIZE);
 		return;
 	}
-	s->refusal = chunk_refusal(s);
+	s->refusal = chunk_refusal(s, v);
 	if (s->refusal != R_READY && s->chunk / 2 > s->owner->conf->max_size) {
 		tx_end(s);		/* nor will we read all that */
 		reply_close(s, R_CHUNK_SIZE);
@@ -955,22 +951,6 @@ do_foreign(struct session *s, const struct verb *v, char *argument)
 
 /* ---- the conversation ------------------------------------------------------------------- */
 
-/* A verb that may not be said now: which one should come first? */
-static void
-reply_order(struct session *s, const struct verb *v)
-{
-	if (s->state == GREET)
-		reply(s, R_HELLO_FIRST);
-	else if (s->state == CHUNKS)
-		reply(s, R_IN_CHUNKS);
-	else if (v->act == do_mail)
-		reply(s, R_NESTED);
-	else if (s->state == IDLE)
-		reply(s, R_MAIL_FIRST);
-	else
-		reply(s, R_RCPT_FIRST);
-}
-
 static const struct verb *
 verb_find(const struct session *s, const char *line, size_t n)
 {
@@ -1010,7 +990,7 @@ command(struct session *s, char *line, size_t n)
 	else if (v == NULL)
 		reply(s, R_UNKNOWN);
 	else if (!(v->states & IN(s->state)))
-		reply_order(s, v);
+		reply(s, order_refusal(s, v));
 	else if (v->bare && *line != '\0')
 		reply(s, R_NO_ARGUMENT, v->name);
 	else
