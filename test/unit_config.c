@@ -331,7 +331,8 @@ domains(void)
 	struct server *s;
 
 	file_write(SERVER "domain here.example default\ndomain also.example alias\ndomain *.sub.net.example remote\n"
-	    "domain *.net.example remote\ndomain *.x.sub.net.example remote\ndomain mx.sub.net.example alias\ndomain far.example remote\n}\n");
+	    "domain *.net.example remote\ndomain *.x.sub.net.example remote\n"
+	    "domain mx.sub.net.example alias\ndomain far.example remote\n}\n");
 	if ((c = loaded("c.conf")) == NULL)
 		return;
 	s = c->servers;

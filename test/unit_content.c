@@ -205,7 +205,8 @@ hops(void)
 {
 	static const char text[] =
 	    "Received: one\r\nRECEIVED:\r\n\tReceived: folded\r\nX-Received: no\r\nReceive: no\r\n"
-	    "received: three\r\nReceivedd: no\r\n..Received: no\r\n.Received: four, unstuffed\r\n Received: no\r\nReceived: five\n"
+	    "received: three\r\nReceivedd: no\r\n..Received: no\r\n.Received: four, unstuffed\r\n"
+	    " Received: no\r\nReceived: five\n"
 	    "\r\nReceived: in the body\r\n\r\nReceived: here too\r\n.\r\n";
 	struct buf out = { 0 };
 	struct content c;

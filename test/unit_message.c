@@ -240,8 +240,8 @@ static const struct composed { const char *what, *file, *block, *text; } files[]
 	{ "no recipients in a group", "From: a@b\nTo: Undisclosed recipients:;\n\n", NULL, "recipients" },
 	{ "too many hops", "From: a@b\nTo: c@d\nReceived: 1\nRECEIVED: 2\nreceived: 3\nReceived: 4\n\n", NULL, "Received" },
 	{ "many recipients", "From: a@b\nTo: 1,2,3,4,5,6,7,8,9,10\n\n", NULL, "recipients" },
-	{ "many x- lines", "x-sender: a@b\nx-receiver: 1\nx-receiver: 2\nx-receiver: 3\nx-receiver: 4\nx-receiver: 5\nx-receiver: 6\n"
-	  "x-receiver: 7\nx-receiver: 8\nx-receiver: 9\nx-receiver: 10\nFrom: a@b\n\n", NULL, "recipients" },
+	{ "many x- lines", "x-sender: a@b\nx-receiver: 1\nx-receiver: 2\nx-receiver: 3\nx-receiver: 4\nx-receiver: 5\n"
+	  "x-receiver: 6\nx-receiver: 7\nx-receiver: 8\nx-receiver: 9\nx-receiver: 10\nFrom: a@b\n\n", NULL, "recipients" },
 	{ "all are served", "x-sender: a@b\nx-accepted: c@d\nReturn-Path: <a@b>\n\n", NULL, "served" },
 	{ "To without an address", "From: a@b\nTo: Peter Pan\n\n", NULL, "address" },
 	{ "two addresses, no comma", "From: a@b\nTo: c@d e@f\n\n", NULL, "address" },
@@ -297,7 +297,8 @@ compose_large(void)
 		{ "From: a@b\nTo: \"", "\" <c@d>\n\n" }, { "From: a@b\nTo: ", " <c@d>\n\n" }, { "From: a@b\nTo: (", ") c@d\n\n" },
 		{ "From: a@b\nTo: ", "@d\n\n" }, { "From: a@b\nTo: <", "@d>\n\n" }, { "From: a@b\nTo: c@d\nCc: ", "\n\n" },
 		{ "From: a@b\nTo: c@d\nX: ", "\n\n" }, { "x-sender: a@b\nx-receiver: ", "\nFrom: a@b\n\n" },
-		{ "x-receiver: c@d\nx-sender: ", "\nFrom: a@b\n\n" }, { "x-sender: a@b\nx-sender-args: ", "\nx-receiver: c@d\nFrom: a@b\n\n" },
+		{ "x-receiver: c@d\nx-sender: ", "\nFrom: a@b\n\n" },
+		{ "x-sender: a@b\nx-sender-args: ", "\nx-receiver: c@d\nFrom: a@b\n\n" },
 		{ "From: ", "\nTo: c@d\n\n" },
 	};
 	static const size_t sizes[] = { 900, 1005, 1020, 1024, 1025, 2000, 2047, 2048, 2049, 5000, 100000 };
