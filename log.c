@@ -92,7 +92,7 @@ date_text(char out[DATE_SIZE], long long second)
 
 	civil_from_second(second, f);
 	snprintf(out, DATE_SIZE, "%.3s, %d %.3s %04d %02d:%02d:%02d +0000",
-	    weekday + day % 7 * 3, f[2], month + (f[1] - 1) * 3,
+	    weekday + (day % 7 + 7) % 7 * 3, f[2], month + (f[1] - 1) * 3,
 	    f[0] % 10000, f[3], f[4], f[5]);
 	return out;
 }

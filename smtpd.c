@@ -221,6 +221,8 @@ listen_on(struct vserver *v, const struct listen *l)
 		die(EX_UNAVAILABLE, "%s:%d: \"%s\" cannot listen on %s: %s", l->place.file, l->place.line,
 		    v->conf->name, addr_text_port(&l->addr, text), strerror(errno));
 	listeners[listener_count++] = (struct listener){ fd, v, 0 };
+	if (sessions_room() == -1)
+		die(EX_OSERR, "out of memory");
 	log_line("smtpd: \"%s\" listening on %s", v->conf->name, addr_text_port(&a, text));
 }
 
@@ -446,8 +448,6 @@ serve(const struct config *config)
 	signals_open();
 	vservers_start(config);
 	descriptors_divide();
-	if (sessions_room() == -1)
-		die(EX_OSERR, "out of memory");
 	while (turn())
 		;
 	log_line("smtpd: shutting down");

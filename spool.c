@@ -317,7 +317,8 @@ file_make(const char *path, const char *text, size_t n)
 int
 spool_badmail(struct spool *sp, const char *from, const struct id *id, const char *origin, const char *why)
 {
-	char text[ID_SIZE], date[DATE_SIZE], safe[300], temp[PATH_SIZE], to[PATH_SIZE];
+	char text[ID_SIZE], date[DATE_SIZE], safe[300], temp[PATH_SIZE];
+	char reason[PATH_SIZE], to[PATH_SIZE];
 	struct buf b = { 0 };
 	int answer = -1;
 
@@ -326,15 +327,17 @@ spool_badmail(struct spool *sp, const char *from, const struct id *id, const cha
 	    "To try again, mend the file beside this one where it needs it, and move it\ninto Pickup.\n",
 	    why, safe, date_text(date, now.wall / 1000)) == 0 &&
 	    file_make(spool_path_id(sp, temp, SORTTEMP, id, ".txt"), b.data, b.len) == 0 &&
-	    disk_rename(temp, spool_path_id(sp, to, BADMAIL, id, ".txt")) == 0 &&
-	    disk_rename(from, spool_path_id(sp, to, BADMAIL, id, ".eml")) == 0)
-		answer = 0;
+	    disk_rename(temp, spool_path_id(sp, reason, BADMAIL, id, ".txt")) == 0)
+		answer = disk_rename(from, spool_path_id(sp, to, BADMAIL, id, ".eml"));
 	buf_free(&b);
-	if (answer == 0)
-		log_line("%s badmail from=%s reason=\"%s\"", id_text(id, text), safe, why);
-	else
-		log_line("%s cannot be moved to Badmail: %s; reason=\"%s\"", id_text(id, text), strerror(errno), why);
-	return answer;
+	if (answer == 0) {
+		log_line("%s badmail from=\"%s\" reason=\"%s\"", id_text(id, text), safe, why);
+		return 0;
+	}
+	log_line("%s cannot be moved to Badmail: %s; reason=\"%s\"", id_text(id, text), strerror(errno), why);
+	unlink(spool_path_id(sp, temp, SORTTEMP, id, ".txt"));
+	unlink(spool_path_id(sp, reason, BADMAIL, id, ".txt"));
+	return -1;
 }
 
 /* ---- reading a queued message ------------------------------------------------------------ */
@@ -773,7 +776,7 @@ spool_sync(struct spool *sp)
 	double files, folder;
 	struct message *m;
 	struct clock c;
-	int answer;
+	int error;
 
 	if (sp->batch == NULL)
 		return;
@@ -782,13 +785,13 @@ spool_sync(struct spool *sp)
 	files = since(&c);
 	rename_files(sp);
 	clock_source(&c);
-	answer = disk_sync_folder(sp->queue);
+	error = disk_sync_folder(sp->queue) == -1 ? errno : 0;
 	folder = since(&c);
 	/* Step three is done: from here on these messages are ours, and 250
 	 * may be said.  This is the instant of the commit. */
 	for (m = sp->batch; m != NULL; m = m->next) {
-		if (m->state == MESSAGE_PENDING && answer == -1)
-			lose(sp, m, QUEUE, errno);
+		if (m->state == MESSAGE_PENDING && error != 0)
+			lose(sp, m, QUEUE, error);
 		else if (m->state == MESSAGE_PENDING)
 			m->state = MESSAGE_KEPT;
 		if (m->state == MESSAGE_LOST)
