@@ -4,6 +4,7 @@
 # make bench      measures it, beside Postfix where ../shared/bench stands
 # make install    PREFIX=/usr/local DESTDIR=
 .POSIX:
+.PHONY: run test bench install clean
 
 CC      = cc
 CFLAGS  = -O2

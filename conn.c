@@ -106,7 +106,7 @@ const char *
 conn_peek(const struct conn *c, size_t *n)
 {
 	*n = c->in.len - c->at;
-	return c->in.data + c->at;
+	return *n > 0 ? c->in.data + c->at : "";
 }
 
 void
@@ -119,7 +119,7 @@ int
 conn_line(struct conn *c, char **line, size_t *n, bool *crlf)
 {
 	size_t left = c->in.len - c->at;
-	char *from = c->in.data + c->at, *lf = left ? memchr(from, '\n', left) : NULL;
+	char *from = left > 0 ? c->in.data + c->at : NULL, *lf = left > 0 ? memchr(from, '\n', left) : NULL;
 	bool overlong = c->overlong || (lf ? (size_t)(lf - from) : left) >= LINE_OCTETS;
 
 	if (lf == NULL && !overlong)

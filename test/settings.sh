@@ -8,7 +8,7 @@
 	sort -u >names
 [ "$(wc -l <names)" -ge 15 ] || fail 'the settings were not found in what explain prints'
 while read -r name; do
-	grep -qE "(^|[^a-z-])$name[ \"\\\\]" "$TEST"/*.sh "$TEST"/*.conf "$TEST"/unit_*.c || echo "$name"
+	grep -qE "(^|[^a-z-])${name}[ \"\\\\]" "$TEST"/*.sh "$TEST"/*.conf "$TEST"/unit_*.c || echo "$name"
 done <names >missing
 is "$(cat missing)" '' 'settings that no test uses'
 
