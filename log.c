@@ -184,20 +184,25 @@ buf_add(struct buf *b, const void *octets, size_t n)
 	return 0;
 }
 
+/* Mostly there is room, and the text is made once. */
 int
 buf_addf(struct buf *b, const char *format, ...)
 {
+	size_t room;
 	va_list ap;
 	int n;
 
-	va_start(ap, format);
-	n = vsnprintf(NULL, 0, format, ap);
-	va_end(ap);
-	if (n < 0 || buf_room(b, (size_t)n) == -1)
-		return -1;
-	va_start(ap, format);
-	vsnprintf(b->data + b->len, b->size - b->len, format, ap);
-	va_end(ap);
+	do {
+		room = b->size - b->len;
+		va_start(ap, format);
+		n = vsnprintf(b->data ? b->data + b->len : NULL, room, format, ap);
+		va_end(ap);
+		if (n < 0 || ((size_t)n >= room && buf_room(b, (size_t)n) == -1)) {
+			if (room > 0)
+				b->data[b->len] = '\0';
+			return -1;
+		}
+	} while ((size_t)n >= room);
 	b->len += (size_t)n;
 	return 0;
 }

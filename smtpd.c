@@ -7,12 +7,13 @@
  *	poll
  *	the clock is read
  *	those who can go on do			(session_step)
+ *	newcomers are let in
  *	Pickup and the schedule			(pickup_step, spool_step)
+ *	before a commit, those who are ready by now go on, a few times
  *	THE COMMIT of all that reached its end	(spool_sync)
  *	its replies are made ready		(session_committed)
  *	delivery of what was committed		(spool_settle)
  *	the replies leave			(session_resume)
- *	newcomers are let in
  *
  * Who is turned away when a table is full is decided here, in advance: the
  * newcomer, with 421.  A session needs one descriptor, and one more for the
@@ -34,6 +35,7 @@
 #define DESCRIPTORS    20	/* kept for a turn's Pickup files, and to look around */
 #define DEAF           1000	/* after a failure to let anybody in, ms */
 #define OPEN_MOST      10240
+#define ROUNDS         6	/* more looks around before a sync */
 #define FOREVER        (3600 * 1000LL)
 #define EX_USAGE       64	/* sysexits.h, which POSIX lacks */
 #define EX_UNAVAILABLE 69
@@ -396,24 +398,45 @@ slots_fill(msec *until)
 	return n;
 }
 
-/* One turn; false when it was the last. */
-static bool
-turn(void)
+/* Wait, at most until this tick, and let those go on who can; how many. */
+static int
+turn_sessions(msec until)
 {
-	msec until = now.tick + FOREVER;
 	size_t n = slots_fill(&until);
+	int ready = poll(slots, (nfds_t)n, until <= now.tick ? 0 : (int)(until - now.tick));
 
-	if (poll(slots, (nfds_t)n, until <= now.tick ? 0 : (int)(until - now.tick)) == -1)
+	if (ready == -1)
 		for (size_t i = 0; i < n; i++)
 			slots[i].revents = 0;	/* a signal: its octet is in the pipe */
 	clock_turn();
 	sessions_step();
+	listeners_step();
+	return ready;
+}
+
+static bool
+pending(void)
+{
+	for (struct vserver *v = vservers; v != NULL; v = v->next)
+		if (spool_pending(v->spool))
+			return true;
+	return false;
+}
+
+/* One turn; false when it was the last.  A sync takes as long as hundreds of
+ * steps; so before one, those who are ready by now are let on: more messages
+ * reach their end and share it. */
+static bool
+turn(void)
+{
+	turn_sessions(now.tick + FOREVER);
 	for (struct vserver *v = vservers; v != NULL; v = v->next) {
 		pickup_step(v->pickup);
 		spool_step(v->spool);
 	}
+	for (int i = 0; i < ROUNDS && pending() && turn_sessions(now.tick) > 0; i++)
+		;
 	vservers_commit();
-	listeners_step();
 	return !signals_step();
 }
 

@@ -492,6 +492,7 @@ int spool_write(struct message *m, const char *octets, size_t n);
 void spool_abandon(struct spool *sp, struct message *m);
 /* Hand a complete message to this turn's batch. */
 void spool_commit(struct spool *sp, struct message *m);
+bool spool_pending(const struct spool *sp);	/* is there a batch? */
 /* THE COMMIT.  Sync, rename into Queue, sync the folder, for the whole batch. */
 void spool_sync(struct spool *sp);
 /* Deliver what was committed, and free the batch. */

@@ -168,15 +168,21 @@ sync_together(int fd)
 
 /* ---- names ---------------------------------------------------------------------- */
 
+/* Asked for the same one many times in a row, it is made once. */
 char *
 id_text(const struct id *id, char out[ID_SIZE])
 {
+	static char text[ID_SIZE];
+	static struct id last;
 	int f[6];
 
-	civil_from_second(id->second, f);
-	snprintf(out, ID_SIZE, "%04d%02d%02dT%02d%02d%02d-%05u-%08x", f[0] % 10000, f[1], f[2],
-	    f[3], f[4], f[5], (unsigned)id->serial % 100000, (unsigned)id->origin);
-	return out;
+	if (*text == '\0' || last.second != id->second || last.serial != id->serial || last.origin != id->origin) {
+		last = *id;
+		civil_from_second(id->second, f);
+		snprintf(text, sizeof text, "%04d%02d%02dT%02d%02d%02d-%05u-%08x", f[0] % 10000, f[1], f[2],
+		    f[3], f[4], f[5], (unsigned)id->serial % 100000, (unsigned)id->origin);
+	}
+	return memcpy(out, text, sizeof text);
 }
 
 int
@@ -801,6 +807,12 @@ spool_sync(struct spool *sp)
 	snprintf(sp->account, sizeof sp->account,
 	    "SortTemp synced %.1f ms, renamed into Queue, folder synced %.1f ms, batch of %lu",
 	    files, folder, (unsigned long)sp->batch_count);
+}
+
+bool
+spool_pending(const struct spool *sp)
+{
+	return sp->batch != NULL;
 }
 
 const char *
