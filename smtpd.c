@@ -253,12 +253,24 @@ vservers_start(const struct config *c)
 			listen_on(v, l);
 }
 
+/* Has any message reached its end since the last commit? */
+static bool
+pending(void)
+{
+	for (struct vserver *v = vservers; v != NULL; v = v->next)
+		if (spool_pending(v->spool))
+			return true;
+	return false;
+}
+
 /* Sync, deliver, say so. */
 static void
 vservers_commit(void)
 {
 	struct vserver *v;
 
+	if (!pending())
+		return;
 	for (v = vservers; v != NULL; v = v->next)
 		spool_sync(v->spool);
 	sessions_committed();
@@ -412,15 +424,6 @@ turn_sessions(msec until)
 	sessions_step();
 	listeners_step();
 	return ready;
-}
-
-static bool
-pending(void)
-{
-	for (struct vserver *v = vservers; v != NULL; v = v->next)
-		if (spool_pending(v->spool))
-			return true;
-	return false;
 }
 
 /* One turn; false when it was the last.  A sync takes as long as hundreds of
