@@ -131,10 +131,12 @@ send_line(struct session *s, const char *line, const char *clause)
 	char rule[WHERE_SIZE + 60];
 	size_t n = strlen(line);
 
-	snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
-	    *clause ? "RFC " : "", clause);
-	decided[0] = '\0';
-	trace(s, '<', line, n, rule);
+	if (log_tracing) {
+		snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
+		    *clause ? "RFC " : "", clause);
+		decided[0] = '\0';
+		trace(s, '<', line, n, rule);
+	}
 	if (buf_add(&s->conn.out, line, n) == -1 || buf_add(&s->conn.out, "\r\n", 2) == -1)
 		s->state = CLOSE;	/* out of memory costs this session */
 }
@@ -165,6 +167,16 @@ say(struct session *s, enum reply r, va_list ap)
 		log_refusal(s, line);
 }
 
+/* All has been said.  After a refusal what is unread must be read: see
+ * session_closing. */
+static void
+hang_up(struct session *s, bool refused)
+{
+	s->state = CLOSE;
+	s->lingers = refused;
+	s->deadline = now.tick + CLOSE_WAIT;
+}
+
 /* The last reply of a session that we end. */
 static void
 reply_close(struct session *s, enum reply r, ...)
@@ -174,9 +186,7 @@ reply_close(struct session *s, enum reply r, ...)
 	va_start(ap, r);
 	say(s, r, ap);
 	va_end(ap);
-	s->state = CLOSE;
-	s->lingers = replies[r].code >= 400;
-	s->deadline = now.tick + CLOSE_WAIT;
+	hang_up(s, replies[r].code >= 400);
 }
 
 /* Any other; one refusal too many ends the session. */
@@ -1045,9 +1055,7 @@ step_data(struct session *s)
 		/* It was told the limit and goes on: the end may never come. */
 		tx_end(s);
 		reply_size(s);
-		s->state = CLOSE;
-		s->lingers = true;
-		s->deadline = now.tick + CLOSE_WAIT;
+		hang_up(s, true);
 	}
 	return 1;
 }

@@ -316,11 +316,11 @@ void clock_turn(void);
 void random_open(void);
 uint32_t random_number(void);
 
-/* Append; -1 when memory is out, and then b is as before. */
 /* Room in an array for one more than count elements of this size: its new
  * place, or NULL when memory is out, and then it is as before.  *room is how
  * many fit. */
 void *grow(void *array, size_t *room, size_t count, size_t each);
+/* Append; -1 when memory is out, and then b is as before. */
 int buf_add(struct buf *b, const void *octets, size_t n);
 int buf_addf(struct buf *b, const char *format, ...);
 void buf_free(struct buf *b);
