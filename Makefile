@@ -13,11 +13,11 @@ PREFIX  = /usr/local
 MANDIR  = $(PREFIX)/share/man
 
 # In the order of the calls, which go down.
-REST = session.o pickup.o spool.o message.o config.o address.o conn.o log.o
+REST = session.o pickup.o spool.o message.o config.o dns.o address.o conn.o log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool
-TOOL = test/nc test/load test/sender
+TOOL = test/nc test/load test/sender test/dnsd
 
 smtpd: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -34,7 +34,7 @@ $(OBJ): smtpd.h
 run: smtpd
 	./smtpd
 
-test: smtpd test/smtpd-test $(UNIT) $(TOOL)
+test: smtpd test/smtpd-test test/ask $(UNIT) $(TOOL)
 	sh test/run
 
 test/unit_log: test/unit_log.c
@@ -45,6 +45,10 @@ test/unit_config: test/unit_config.c
 test/unit_spool: test/unit_spool.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
+
+# Our resolver, for who wants to ask it something.
+test/ask: test/ask.c $(REST)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/ask.c $(REST) $(LDLIBS)
 
 # The server with its clock, its disk and its memory in the tests' hands.
 test/smtpd-test: test/server.c smtpd.c $(REST)
@@ -65,4 +69,4 @@ install: smtpd
 	cp smtpd.conf.5 $(DESTDIR)$(MANDIR)/man5/smtpd.conf.5
 
 clean:
-	rm -f smtpd $(OBJ) $(UNIT) $(TOOL) test/smtpd-test test/smtpd.o
+	rm -f smtpd $(OBJ) $(UNIT) $(TOOL) test/ask test/smtpd-test test/smtpd.o

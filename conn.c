@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #define READ_OCTETS 65536	/* at most taken from the system in one step */
+#define PORT_TRIES  10
 #define BACKLOG     511		/* of a listening socket; the system may cut it */
 
 static char shared[READ_OCTETS + LINE_OCTETS + 1];
@@ -260,6 +261,58 @@ conn_listen(struct addr *a)
 	if (getsockname(fd, &u.any, &n) == 0)
 		address_to(a, &u);
 	return fd;
+}
+
+int
+conn_connect(const struct addr *to)
+{
+	union address u;
+	socklen_t n = address_from(&u, to);
+	int fd, error, on = 1;
+
+	if ((fd = socket(u.any.sa_family, SOCK_STREAM, 0)) == -1)
+		return -1;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+	if (nonblocking(fd) == 0 && (connect(fd, &u.any, n) == 0 || errno == EINPROGRESS))
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+int
+conn_connected(int fd)
+{
+	int error = 0;
+	socklen_t n = sizeof error;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &n) == -1)
+		return -1;
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+/* Systems differ in how well they pick ports; so we do, in a few attempts. */
+int
+conn_datagram(const struct addr *to)
+{
+	union address u, mine;
+	socklen_t n = address_from(&u, to);
+	struct addr any = { to->family, { 0 }, 0 };
+	int fd;
+
+	if ((fd = socket(u.any.sa_family, SOCK_DGRAM, 0)) == -1)
+		return -1;
+	for (int i = 0; i < PORT_TRIES; i++) {
+		any.port = (uint16_t)(1024 + random_number() % (65536 - 1024));
+		if (bind(fd, &mine.any, address_from(&mine, &any)) == 0)
+			break;
+	}
+	if (nonblocking(fd) == 0 && connect(fd, &u.any, n) == 0)
+		return fd;
+	close(fd);
+	return -1;
 }
 
 int

@@ -83,6 +83,52 @@ struct path {
 	bool eight;		/* has octets above 127, so needs SMTPUTF8 */
 };
 
+/* ---- a question to a name server ------------------------------------------ */
+
+enum dns_type { DNS_A = 1, DNS_NS = 2, DNS_CNAME = 5, DNS_SOA = 6, DNS_PTR = 12, DNS_MX = 15, DNS_AAAA = 28 };
+
+enum dns_result {
+	DNS_FOUND,		/* there are records */
+	DNS_NODATA,		/* the name is there, but nothing of this type */
+	DNS_NXDOMAIN,		/* there is no such name */
+	DNS_LATER		/* nobody could say; ask again later */
+};
+
+struct dns_record {
+	uint16_t preference;	/* MX */
+	uint16_t name;		/* MX, PTR: see dns_name */
+	struct addr addr;	/* A, AAAA */
+};
+
+/* One block of memory: records, then their names. */
+struct dns_answer {
+	enum dns_result result;
+	enum dns_type type;
+	msec expires;		/* a tick */
+	size_t size, count;
+	struct dns_record record[];
+};
+
+enum dns_state { DNS_IDLE, DNS_UDP, DNS_CONNECT, DNS_TCP };
+
+/* One question.  Its parent embeds it, and dns_end is the cancellation. */
+struct dns {
+	enum dns_state state;
+	int fd;			/* -1 in DNS_IDLE */
+	enum dns_type type;
+	char name[DOMAIN_MAX + 1];	/* in lower case, no dot at its end */
+	char asked[DOMAIN_MAX + 1];	/* the same, or an alias on the way */
+	uint16_t id;
+	bool plain;		/* without EDNS0: this server dislikes it */
+	unsigned first, tries;	/* the server asked first; and how many since */
+	unsigned chain;		/* aliases followed */
+	unsigned junk;		/* packets that were no answer */
+	uint32_t ttl;		/* the least on the way, seconds */
+	msec deadline;
+	struct buf tcp;		/* what is received by TCP */
+	struct dns_answer *answer;
+};
+
 /* ---- what the operator wrote ------------------------------------------ */
 
 #define UNLIMITED LLONG_MAX
@@ -380,6 +426,29 @@ void conn_part(struct conn *c);
 int conn_listen(struct addr *a);
 /* Accept one: a descriptor, or -1 with errno. */
 int conn_accept(int listener, struct addr *peer, struct addr *here);
+
+/* A connection under way, never blocking: a descriptor, or -1 with errno; once
+ * it can be written to, conn_connected says whether it stands. */
+int conn_connect(const struct addr *to);
+int conn_connected(int fd);
+/* A datagram socket that hears `to` only, on a random port; or -1. */
+int conn_datagram(const struct addr *to);
+
+/* ---- dns.c: one question to a name server, and its answer ----------------- */
+
+/* Whom to ask (NULL: those of /etc/resolv.conf), and which file of hosts to
+ * look into first (NULL: /etc/hosts).  Empties the cache. */
+void dns_configure(const struct listen *resolvers, const char *hosts);
+/* Ask.  It may be answered at once: step until it says so. */
+void dns_begin(struct dns *q, const char *name, enum dns_type type);
+void dns_want(const struct dns *q, struct pollfd *slot, msec *until);
+/* 0 still waiting; 1 done, and q->answer is there, q's own (NULL: memory is
+ * out, as good as DNS_LATER). */
+int dns_step(struct dns *q);
+void dns_end(struct dns *q);			/* idempotent */
+const char *dns_name(const struct dns_answer *a, size_t i);	/* of record i */
+/* Put MX records in the order to try them: equals in a new one each time. */
+void dns_shuffle(struct dns_answer *a);
 
 /* ---- address.c: mailboxes, domains, networks ---------------------------- */
 

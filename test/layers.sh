@@ -9,6 +9,7 @@ layers='
 	spool:   message config address log
 	message: address log
 	config:  address log
+	dns:     address conn log
 	address: log
 	conn:    log
 	log:

@@ -47,7 +47,7 @@ trap 'exit 1' HUP INT TERM
 fail() { echo "fail: $*" >&2; : >"$T/failed"; exit 1; }
 skip() { echo "skip: $*"; exit 77; }
 ok()   { echo "ok: $*"; }
-need() { for tool; do command -v "$tool" >/dev/null || skip "$tool is not installed"; done; }
+need() { for needed; do command -v "$needed" >/dev/null || skip "$needed is not installed"; done; }
 is()   { [ "$1" = "$2" ] || differ "${3-}" "$2" "$1"; }
 like() { case $1 in $2) ;; *) differ "${3-}" "$2" "$1" ;; esac; }
 differ() { printf 'want: %s\n got: %s\n' "$2" "$3" >&2; fail "${1:-they differ}"; }
