@@ -13,11 +13,12 @@ PREFIX  = /usr/local
 MANDIR  = $(PREFIX)/share/man
 
 # In the order of the calls, which go down.
-REST = session.o pickup.o spool.o message.o config.o dns.o address.o conn.o log.o
+REST = session.o pickup.o relay.o dest.o spool.o report.o mime.o message.o route.o config.o settings.o \
+	dns.o address.o conn.o disk.o log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool
-TOOL = test/nc test/load test/sender test/dnsd
+	test/unit_config test/unit_spool test/unit_report test/unit_mime
+TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk
 
 smtpd: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -43,6 +44,8 @@ test/unit_content: test/unit_content.c
 test/unit_message: test/unit_message.c
 test/unit_config: test/unit_config.c
 test/unit_spool: test/unit_spool.c
+test/unit_report: test/unit_report.c
+test/unit_mime: test/unit_mime.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
 

@@ -100,6 +100,22 @@ addr_same(const struct addr *a, const struct addr *b)
 	return a->family == b->family && memcmp(a->octets, b->octets, sizeof a->octets) == 0;
 }
 
+bool
+addr_any(const struct addr *a)
+{
+	static const unsigned char any[16];
+
+	return memcmp(a->octets, any, sizeof any) == 0;
+}
+
+bool
+addr_loopback(const struct addr *a)
+{
+	static const unsigned char one[16] = { [15] = 1 };
+
+	return a->family == 4 ? a->octets[0] == 127 : memcmp(a->octets, one, sizeof one) == 0;
+}
+
 int
 network_parse(struct network *n, const char *text)
 {
@@ -400,4 +416,79 @@ path_parse(struct path *p, const char *text)
 	if (*text == '<')
 		return path_read(p, &text) == -1 || *text != '\0' ? -1 : 0;
 	return read_mailbox(p, &text) == -1 || *text != '\0' ? -1 : 0;
+}
+
+/* A label as RFC 3492 6.3 has it, or only in lower case when it is ASCII: its
+ * length; 0: it is empty or has more than 63 octets. */
+static size_t
+label_ascii(char out[63 + 5], const char *text, size_t octets)
+{
+	static const char digits[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	uint32_t rune[63], next = 128, delta = 0, bias = 72, least, q, t, k;
+	size_t n = 0, len = 0, done = 0, basic;
+
+	for (; octets > 0; text++, octets--) {
+		unsigned char c = (unsigned char)*text;
+
+		if (n > 0 && (c & 0xC0) == 0x80)
+			rune[n - 1] = rune[n - 1] << 6 | (c & 0x3F);
+		else if (n == 63)
+			return 0;
+		else
+			rune[n++] = c >= 'A' && c <= 'Z' ? c + 32u : c < 128 ? c : c & (c < 0xE0 ? 0x1Fu : c < 0xF0 ? 0x0Fu : 7u);
+		len = c > 127 ? 4 : len;
+	}
+	memcpy(out, "xn--", 4);
+	for (size_t i = 0; i < n; i++)
+		if (rune[i] < 128)
+			out[len + done++] = (char)rune[i];
+	basic = done;
+	len += done;
+	if (basic > 0 && basic < n)
+		out[len++] = '-';
+	for (; done < n; delta++, next++) {
+		least = UINT32_MAX;
+		for (size_t i = 0; i < n; i++)
+			least = rune[i] >= next && rune[i] < least ? rune[i] : least;
+		delta += (least - next) * (uint32_t)(done + 1);
+		next = least;
+		for (size_t i = 0; i < n; i++) {
+			delta += rune[i] < next;
+			if (rune[i] != next)
+				continue;
+			for (k = 36, q = delta; len <= 63; k += 36, q = (q - t) / (36 - t)) {
+				t = k <= bias ? 1 : k >= bias + 26 ? 26 : k - bias;
+				out[len++] = digits[q < t ? q : t + (q - t) % (36 - t)];
+				if (q < t)
+					break;
+			}
+			delta /= done == basic ? 700 : 2;
+			delta += delta / (uint32_t)++done;
+			for (bias = 0; delta > 455; bias += 36)
+				delta /= 35;
+			bias += 36 * delta / (delta + 38);
+			delta = 0;
+		}
+	}
+	return len <= 63 ? len : 0;
+}
+
+/* The domain, valid UTF-8, as DNS has it: RFC 5890's A-labels, with no mapping
+ * but to lower case in ASCII.  -1 when it is too long for DNS. */
+int
+domain_ascii(char out[DOMAIN_MAX + 1], const char *domain)
+{
+	char label[63 + 5];
+	size_t at = 0, n, len;
+
+	for (;; domain += n + 1) {
+		n = strcspn(domain, ".");
+		if ((len = label_ascii(label, domain, n)) == 0 || at + len > 253)
+			return -1;
+		memcpy(out + at, label, len);
+		at += len;
+		out[at++] = domain[n];		/* a dot, or the end */
+		if (domain[n] == '\0')
+			return 0;
+	}
 }

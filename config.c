@@ -1,8 +1,7 @@
 /*
  * config.c - what the operator wrote, checked, and never changed afterwards.
  *
- * One table holds every directive; it drives parsing, `smtpd explain`, the
- * sample configuration and the manual page, so none of them can disagree.
+ * The table of directives (settings.c) drives it:
  *
  *	text -> words (lex) -> statements (parse) -> values (the table's kinds)
  *	     -> what must hold between them (check)
@@ -24,144 +23,6 @@
 #define DEPTH_MAX     8		/* of blocks in blocks; three are of use */
 #define ERRORS_SHOWN  100
 #define NAME_OCTETS   256	/* of the host's own name */
-
-/* ---- the table ------------------------------------------------------------- */
-
-enum block {
-	TOP, SERVER, GENERAL, ACCESS, MESSAGES, DELIVERY, LDAP, SECURITY, DOMAIN, BLOCKS
-};
-
-static const char *const block_name[BLOCKS] = {
-	"top level", "server", "general", "access", "messages", "delivery",
-	"ldap-routing", "security", "domain"
-};
-
-enum kind {
-	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	LATER			/* planned, and refused until it has effect */
-};
-
-struct setting {
-	enum block block;
-	enum kind kind;
-	const char *name;
-	size_t offset;		/* in struct server, or in struct domain */
-	const char *preset;	/* the default as it would be written; NULL: see text */
-	long long min, max;	/* of numbers, sizes and times */
-	const char *words;	/* what a WORD can be */
-	const char *label;	/* the model's tab and label */
-	const char *text;
-};
-
-#define S(member) offsetof(struct server, member)
-#define D(member) offsetof(struct domain, member)
-#define DAY (86400 * 1000LL)
-#define LATER_IN(block, name) { block, LATER, name, 0, NULL, 0, 0, NULL, NULL, NULL }
-
-static const struct setting settings[] = {
-	LATER_IN(TOP, "resolver"), LATER_IN(TOP, "hosts"), LATER_IN(TOP, "user"),
-	LATER_IN(TOP, "chroot"), LATER_IN(TOP, "control"), LATER_IN(TOP, "operators"),
-	LATER_IN(TOP, "metrics"),
-
-	{ GENERAL, LISTENER, "listen", S(listen), "127.0.0.1:2525", 0, 0, NULL,
-	  "General: IP address, Advanced...",
-	  "Where the server listens: address and port, IPv6 in brackets. Repeat it, or give several. "
-	  "With port 0 the system picks one, and the line that announces it says which. "
-	  "The model listened on all addresses, port 25; this one asks to be told." },
-	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
-	  "Delivery: Advanced, Fully-qualified domain name",
-	  "The name by which the server greets and signs its Received fields. The default is the host's own name." },
-	{ GENERAL, TEXT, "mailroot", S(mailroot), "mailroot", 0, 0, NULL,
-	  "the wizard's home directory",
-	  "The directory of the five folders Pickup, SortTemp, Queue, Drop and Badmail; made when missing. "
-	  "Relative to the directory the server is started in. Each server has its own." },
-	{ GENERAL, NUMBER, "connections", S(connections), "1000", 1, UNLIMITED, NULL,
-	  "General: Limit number of connections to",
-	  "How many clients can be connected at once. One more is answered 421 and closed." },
-	{ GENERAL, NUMBER, "connections-per-client", S(connections_per_client), "unlimited", 1, UNLIMITED, NULL,
-	  "not in the model",
-	  "How many of them can come from one address. One more is answered 421 and closed." },
-	{ GENERAL, TIME, "timeout", S(timeout), "10m", 1000, 30 * DAY, NULL,
-	  "General: Connection time-out (minutes)",
-	  "How long a client may take for a whole command line, or be silent within a message, before it is answered 421 and closed." },
-	LATER_IN(GENERAL, "log"), LATER_IN(GENERAL, "log-fields"),
-	LATER_IN(GENERAL, "log-local-time"), LATER_IN(GENERAL, "start"),
-
-	{ ACCESS, ADDRESSES, "connect", S(connect), "all-except", 0, 0, NULL,
-	  "Access: Connection control",
-	  "Who may connect: 'only' those listed, or 'all-except' those listed. An entry is an address or a network such as 192.0.2.0/24. "
-	  "Anybody else is greeted with 554 and closed." },
-	{ ACCESS, ADDRESSES, "relay", S(relay), "only", 0, 0, NULL,
-	  "Access: Relay restrictions",
-	  "Who may send to domains that are not ours: 'only' those listed (by default nobody), or 'all-except' those listed, "
-	  "which makes an open relay and needs 'open-relay yes' beside it. Others get 550 5.7.1 for each such recipient." },
-	{ ACCESS, YESNO, "open-relay", S(open_relay), "no", 0, 0, NULL,
-	  "not in the model",
-	  "Says that 'relay all-except' is meant." },
-	LATER_IN(ACCESS, "authenticate"), LATER_IN(ACCESS, "clear-text-passwords"),
-	LATER_IN(ACCESS, "passwords"), LATER_IN(ACCESS, "certificate"),
-	LATER_IN(ACCESS, "require-tls"), LATER_IN(ACCESS, "tls-minimum"),
-	LATER_IN(ACCESS, "relay-authenticated"), LATER_IN(ACCESS, "tarpit"),
-
-	{ MESSAGES, SIZE, "max-size", S(max_size), "32M", 1024, UNLIMITED, NULL,
-	  "Messages: Limit message size to (KB)",
-	  "The largest message accepted, by SMTP (which announces it as SIZE) or from Pickup. "
-	  "The model's 2 MB is smaller than a photograph." },
-	{ MESSAGES, SIZE, "max-session", S(max_session), "unlimited", 1024, UNLIMITED, NULL,
-	  "Messages: Limit session size to (KB)",
-	  "How many octets of messages one connection may bring; after that the next MAIL is answered 421, and the client comes again. "
-	  "Off unlike in the model, for no client can discover it." },
-	{ MESSAGES, NUMBER, "max-recipients", S(max_recipients), "1000", 1, 10000, NULL,
-	  "Messages: Limit number of recipients per message to",
-	  "Recipients of one message, 10000 at most; one more is answered 452 4.5.3, and the client sends him another copy. "
-	  "RFC 5321 asks for 100 at least." },
-	{ MESSAGES, TEXT, "badmail", S(badmail), "Badmail", 0, 0, NULL,
-	  "Messages: Badmail directory",
-	  "The folder for what can be neither delivered nor returned, relative to the mailroot. It must be on the same file system." },
-	{ MESSAGES, WORD, "line-endings", S(line_endings), "normalize", 0, 0, "normalize reject",
-	  "not in the model",
-	  "What to do with a line that ends in LF alone: take it as a line's end and store CR LF (never as the end of a message), "
-	  "or refuse it with 550 5.5.2 and close; a message that came by BDAT, whose end is known, is refused without closing." },
-	{ MESSAGES, EXTENSIONS, "extensions", S(hidden), "", 0, 0, NULL,
-	  "metabase: SmtpInboundCommandSupportOptions",
-	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP." },
-	LATER_IN(MESSAGES, "per-connection"), LATER_IN(MESSAGES, "ndr-copy-to"),
-	LATER_IN(MESSAGES, "badmail-limit"),
-
-	{ DELIVERY, TIME, "local-retry", S(local_retry), "1h", 1000, 30 * DAY, NULL,
-	  "metabase: LocalRetryInterval",
-	  "How long mail waits in Queue when its Drop folder is full or cannot be written, before the next attempt." },
-	{ DELIVERY, NUMBER, "max-hops", S(max_hops), "30", 1, 1000, NULL,
-	  "Delivery: Advanced, Maximum hop count",
-	  "A message with more Received fields than this is going round in circles and is answered 554 5.4.6. "
-	  "The model's 15 was too few for real mail; RFC 5321 6.3 asks for a large number." },
-	LATER_IN(DELIVERY, "retry"), LATER_IN(DELIVERY, "glitch-retry"), LATER_IN(DELIVERY, "notify"),
-	LATER_IN(DELIVERY, "expire"), LATER_IN(DELIVERY, "local-notify"), LATER_IN(DELIVERY, "local-expire"),
-	LATER_IN(DELIVERY, "authenticate"), LATER_IN(DELIVERY, "tls"), LATER_IN(DELIVERY, "connections"),
-	LATER_IN(DELIVERY, "connections-per-domain"), LATER_IN(DELIVERY, "timeout"), LATER_IN(DELIVERY, "port"),
-	LATER_IN(DELIVERY, "masquerade"), LATER_IN(DELIVERY, "smart-host"), LATER_IN(DELIVERY, "direct-first"),
-	LATER_IN(DELIVERY, "reverse-dns"),
-
-	LATER_IN(LDAP, "server"), LATER_IN(LDAP, "schema"), LATER_IN(LDAP, "bind"), LATER_IN(LDAP, "domain"),
-	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),
-	LATER_IN(SECURITY, "operators"),
-
-	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
-	  "Local domain: Drop directory",
-	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only." },
-	{ DOMAIN, SIZE, "quota", D(quota), "unlimited", 1024, UNLIMITED, NULL,
-	  "Local domain: Enable drop directory quota",
-	  "How many octets the drop folder may hold. Beyond it recipients are answered 452 4.2.2 and mail already accepted waits in Queue. "
-	  "Off unlike in the model, whose 20 MB surprised people." },
-	{ DOMAIN, YESNO, "allow-relay", D(allow_relay), "no", 0, 0, NULL,
-	  "Remote domain: Allow incoming mail to be relayed to this domain",
-	  "Lets anybody send to this remote domain, whatever 'relay' says." },
-	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "smart-host"),
-	LATER_IN(DOMAIN, "helo-only"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
-	LATER_IN(DOMAIN, "hold"), LATER_IN(DOMAIN, "hold-accounts"), LATER_IN(DOMAIN, "extensions"),
-};
-
-#define SETTINGS (sizeof settings / sizeof *settings)
 
 static const char embedded[] =
 	"server \"Default SMTP Virtual Server\" {\n"
@@ -367,49 +228,6 @@ statement(struct parser *p)
 	return l;
 }
 
-/* ---- the nearest name ------------------------------------------------------------ */
-
-/* Levenshtein distance, for words short enough; else far. */
-static int
-distance(const char *a, const char *b)
-{
-	int row[64], n = (int)strlen(b);
-
-	if (n >= 64 || strlen(a) >= 64)
-		return 99;
-	for (int j = 0; j <= n; j++)
-		row[j] = j;
-	for (int i = 1; *a != '\0'; a++, i++) {
-		int corner = row[0];
-
-		row[0] = i;
-		for (int j = 1; j <= n; j++) {
-			int best = corner + (*a != b[j - 1]);
-
-			corner = row[j];
-			if (best > row[j] + 1)
-				best = row[j] + 1;
-			row[j] = best > row[j - 1] + 1 ? row[j - 1] + 1 : best;
-		}
-	}
-	return row[n];
-}
-
-/* The name in this block that is nearest to a misspelt one, or NULL. */
-static const char *
-nearest(enum block block, const char *word)
-{
-	const char *best = NULL;
-	int least = strlen(word) < 5 ? 2 : 4;
-
-	for (size_t i = 0; i < SETTINGS; i++)
-		if (settings[i].block == block && distance(word, settings[i].name) < least) {
-			best = settings[i].name;
-			least = distance(word, best);
-		}
-	return best;
-}
-
 /* ---- values ------------------------------------------------------------------------ */
 
 /* Digits, then one letter of units; -1 when it is not that. */
@@ -548,10 +366,104 @@ value_extensions(struct parser *p, char **words, int n, int *hidden)
 	}
 }
 
+/* Two values in one setting, of these kinds. */
+static void
+value_pair(struct parser *p, const struct setting *s, char **words, int n, long long to[2])
+{
+	struct setting a = *s, b = *s;
+
+	a.min = 1000;
+	b.max = s->kind == GLITCH ? 1000 : UNLIMITED;
+	a.max = s->kind == GLITCH ? DAY : UNLIMITED;
+	b.min = s->kind == GLITCH ? 0 : 1000;
+	a.kind = s->kind == GLITCH ? TIME : SIZE;
+	b.kind = s->kind == GLITCH ? NUMBER : TIME;
+	if (n != 2)
+		complain(p, p->line, "%s: wants %s", s->name, s->kind == GLITCH ? "a time and a number" : "a size and a time");
+	else if (value_number(p, &a, words[0], &to[0]) == 0)
+		value_number(p, &b, words[1], &to[1]);
+}
+
+/* The default, or what an earlier line said, is replaced. */
+static void
+value_times(struct parser *p, const struct setting *s, char **words, int n, msec *to)
+{
+	struct setting one = *s;
+
+	one.kind = TIME;
+	if (n > RETRIES_MAX) {
+		complain(p, p->line, "%s: more than %d intervals", s->name, RETRIES_MAX);
+		return;
+	}
+	memset(to, 0, (RETRIES_MAX + 1) * sizeof *to);
+	for (int i = 0; i < n; i++)
+		value_number(p, &one, words[i], &to[i]);
+}
+
+/* "NAME", "NAME:PORT", "[NAME OR ADDRESS]", "[...]:PORT", an address. */
+static int
+hop_parse(struct parser *p, struct hop *h, const char *word)
+{
+	const char *end = word[0] == '[' ? strchr(word, ']') : word + strcspn(word, ":");
+	size_t n = end ? (size_t)(end - word) : 0;
+	long port = 0;
+	char *rest;
+
+	h->direct = word[0] == '[';
+	if (n <= (size_t)h->direct)
+		return -1;
+	h->host = keep_text(p->config, word + h->direct);
+	h->host[n - h->direct] = '\0';
+	end += h->direct;
+	if (*end == ':' && (end[1] < '0' || end[1] > '9' ||
+	    (port = strtol(end + 1, &rest, 10)) < 1 || port > 65535 || *rest != '\0'))
+		return -1;
+	if (*end != '\0' && *end != ':')
+		return -1;
+	if (addr_parse(&h->addr, h->host, false) == -1 && !domain_valid(h->host, strlen(h->host)))
+		return -1;
+	h->addr.port = (uint16_t)port;
+	return 0;
+}
+
+static void
+value_hops(struct parser *p, const struct setting *s, char **words, int n, struct hop **to)
+{
+	while (*to != NULL)
+		to = &(*to)->next;
+	for (int i = 0; i < n; i++, to = &(*to)->next) {
+		*to = keep(p->config, sizeof **to);
+		if (hop_parse(p, *to, words[i]) == -1)
+			complain(p, p->line, "%s: '%s' is no host (such as mail.example.com, [192.0.2.25]:587 or [mx.example.com])",
+			    s->name, shown(words[i]));
+	}
+}
+
+static void
+value_resolvers(struct parser *p, char **words, int n, struct listen **to)
+{
+	while (*to != NULL)
+		to = &(*to)->next;
+	for (int i = 0; i < n; i++, to = &(*to)->next) {
+		*to = keep(p->config, sizeof **to);
+		if (addr_parse(&(*to)->addr, words[i], false) == 0)
+			(*to)->addr.port = 53;
+		else if (addr_parse(&(*to)->addr, words[i], true) == -1 || (*to)->addr.port == 0)
+			complain(p, p->line, "resolver: '%s' is no address (such as 192.0.2.53 or [::1]:5353)", shown(words[i]));
+	}
+}
+
+/* A list, which may go on in a further line of the same name. */
+static bool
+takes_more(const struct setting *s)
+{
+	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS;
+}
+
 static bool
 takes_many(const struct setting *s)
 {
-	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS;
+	return takes_more(s) || s->kind == TIMES || s->kind == GLITCH || s->kind == LIMIT;
 }
 
 /* One directive's words become its value in the block's struct at base. */
@@ -591,6 +503,18 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 	case EXTENSIONS:
 		value_extensions(p, words, n, to);
 		break;
+	case TIMES:
+		value_times(p, s, words, n, to);
+		break;
+	case HOPS:
+		value_hops(p, s, words, n, to);
+		break;
+	case RESOLVERS:
+		value_resolvers(p, words, n, to);
+		break;
+	case GLITCH: case LIMIT:
+		value_pair(p, s, words, n, to);
+		break;
 	case LATER:
 		break;
 	}
@@ -600,15 +524,21 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 static void
 presets(struct parser *p, enum block from, enum block to, char *base)
 {
-	for (size_t i = 0; i < SETTINGS; i++) {
+	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *s = &settings[i];
-		char *word = (char *)(uintptr_t)s->preset;	/* never written to */
+		char *words[RETRIES_MAX], *at;
+		int n = 0;
 
 		/* Listeners are added up, so theirs waits until none was given. */
 		if (s->block < from || s->block > to || s->preset == NULL ||
 		    s->kind == LISTENER || *s->preset == '\0')
 			continue;
-		value_set(p, s, &word, 1, base);
+		for (at = keep_text(p->config, s->preset); at != NULL; n++) {
+			words[n] = at;
+			if ((at = takes_many(s) ? strchr(at, ' ') : NULL) != NULL)
+				*at++ = '\0';
+		}
+		value_set(p, s, words, n, base);
 	}
 }
 
@@ -617,9 +547,9 @@ presets(struct parser *p, enum block from, enum block to, char *base)
 static void
 unknown(struct parser *p, enum block block, const char *name)
 {
-	const char *near = nearest(block, name);
+	const char *near = setting_nearest(block, name);
 
-	for (size_t i = 0; i < SETTINGS; i++)
+	for (size_t i = 0; i < settings_count; i++)
 		if (strcmp(settings[i].name, name) == 0) {
 			complain(p, p->line, "'%s' belongs in %s, not in %s", name,
 			    block_name[settings[i].block], block_name[block]);
@@ -635,15 +565,15 @@ unknown(struct parser *p, enum block block, const char *name)
 static void
 directive(struct parser *p, enum block block)
 {
-	char *base = block == DOMAIN ? (char *)p->domain : (char *)p->server;
+	char *base = block == TOP ? (char *)p->config : block == DOMAIN ? (char *)p->domain : (char *)p->server;
 	struct place *said;
 	const struct setting *s;
 	size_t i;
 
-	for (i = 0; i < SETTINGS; i++)
+	for (i = 0; i < settings_count; i++)
 		if (settings[i].block == block && strcmp(settings[i].name, p->words[0]) == 0)
 			break;
-	if (i == SETTINGS) {
+	if (i == settings_count) {
 		unknown(p, block, p->words[0]);
 		return;
 	}
@@ -652,8 +582,8 @@ directive(struct parser *p, enum block block)
 		complain(p, p->line, "'%s' is not in this build yet", s->name);
 		return;
 	}
-	said = block == DOMAIN ? p->domain->said : p->server->said;	/* at top level all are LATER */
-	if (said[i].line != 0 && !takes_many(s)) {
+	said = block == TOP ? p->config->said : block == DOMAIN ? p->domain->said : p->server->said;
+	if (said[i].line != 0 && !takes_more(s)) {
 		complain(p, p->line, "%s: already set on line %d", s->name, said[i].line);
 		return;
 	}
@@ -679,7 +609,7 @@ open_domain(struct parser *p, bool braces)
 	d->name = p->count > 1 ? p->words[1] : keep_text(p->config, "");
 	d->kind = (enum domain_kind)kind;
 	d->place = (struct place){ p->file, p->line };
-	d->said = keep(p->config, SETTINGS * sizeof *d->said);
+	d->said = keep(p->config, settings_count * sizeof *d->said);
 	p->domain = d;
 	presets(p, DOMAIN, DOMAIN, (char *)d);
 	for (to = &p->server->domains; *to != NULL; to = &(*to)->next)
@@ -700,7 +630,7 @@ open_server(struct parser *p)
 		complain(p, p->line, "server: wants one name, in quotes if it has spaces");
 	s->name = p->count > 1 ? p->words[1] : keep_text(p->config, "");
 	s->place = (struct place){ p->file, p->line };
-	s->said = keep(p->config, SETTINGS * sizeof *s->said);
+	s->said = keep(p->config, settings_count * sizeof *s->said);
 	presets(p, GENERAL, SECURITY, (char *)s);
 	for (to = &p->config->servers; *to != NULL; to = &(*to)->next)
 		;
@@ -865,7 +795,7 @@ embedded_read(struct parser *p)
 static const struct place *
 place_of(const struct server *s, enum block block, const char *name)
 {
-	for (size_t i = 0; i < SETTINGS; i++)
+	for (size_t i = 0; i < settings_count; i++)
 		if (settings[i].block == block && strcmp(settings[i].name, name) == 0)
 			return s->said[i].line ? &s->said[i] : &s->place;
 	return &s->place;
@@ -874,11 +804,8 @@ place_of(const struct server *s, enum block block, const char *name)
 static bool
 addr_clash(const struct addr *a, const struct addr *b)
 {
-	static const unsigned char any[16];
-
 	return a->port == b->port && a->port != 0 && a->family == b->family &&
-	    (memcmp(a->octets, b->octets, 16) == 0 ||
-	     memcmp(a->octets, any, 16) == 0 || memcmp(b->octets, any, 16) == 0);
+	    (addr_same(a, b) || addr_any(a) || addr_any(b));
 }
 
 static void
@@ -909,12 +836,13 @@ check_domain(struct parser *p, struct server *s, struct domain *d)
 	for (const struct domain *e = s->domains; e != d; e = e->next)
 		if (text_compare(e->name, d->name) == 0)
 			fault(p, &d->place, "domain '%s' stands on line %d already", shown(d->name), e->place.line);
-	for (size_t i = 0; i < SETTINGS; i++) {
-		bool relay = strcmp(settings[i].name, "allow-relay") == 0;
+	for (size_t i = 0; i < settings_count; i++) {
+		bool remote = settings[i].offset != offsetof(struct domain, drop) &&
+		    settings[i].offset != offsetof(struct domain, quota);
 
-		if (d->said[i].line != 0 && relay != (d->kind == DOMAIN_REMOTE))
+		if (d->said[i].line != 0 && remote != (d->kind == DOMAIN_REMOTE))
 			fault(p, &d->said[i], "'%s' belongs in a %s domain", settings[i].name,
-			    relay ? "remote" : "default");
+			    remote ? "remote" : "default");
 		else if (d->said[i].line != 0 && d->kind == DOMAIN_ALIAS)
 			fault(p, &d->said[i], "an alias has no settings of its own");
 	}
@@ -943,6 +871,20 @@ check_folder(struct parser *p, const struct place *where, const char *name, cons
 	}
 	if (strncmp(folder, "maildir:", 8) == 0)
 		fault(p, where, "%s: 'maildir:' is not in this build yet", name);
+}
+
+static void
+check_copy_to(struct parser *p, struct server *s)
+{
+	struct path to;
+
+	if (s->ndr_copy_to == NULL || s->home == NULL)
+		return;
+	if (path_parse(&to, s->ndr_copy_to) == 0 && to.text[0] != '\0' &&
+	    (to.domain != NULL || path_complete(&to, s->home->name) == 0))
+		s->ndr_copy_to = keep_text(p->config, to.text);
+	else
+		fault(p, place_of(s, MESSAGES, "ndr-copy-to"), "ndr-copy-to: '%s' is no address", shown(s->ndr_copy_to));
 }
 
 static void
@@ -986,6 +928,11 @@ check_server(struct parser *p, struct server *s)
 	if (!s->relay.only && !s->open_relay)
 		fault(p, place_of(s, ACCESS, "relay"), "relay all-except: this is an open relay, which spammers find "
 		    "within hours; if that is meant, say 'open-relay yes'");
+	if (s->masquerade != NULL && !domain_valid(s->masquerade, strlen(s->masquerade)))
+		fault(p, place_of(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", shown(s->masquerade));
+	if (s->direct_first && s->smart_host == NULL)
+		fault(p, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
+	check_copy_to(p, s);
 	if (s->max_session < s->max_size)
 		fault(p, place_of(s, MESSAGES, "max-session"), "max-session is smaller than max-size");
 }
@@ -1001,6 +948,8 @@ config_load(const char *file)
 	memset(c, 0, sizeof *c);
 	memset(&p, 0, sizeof p);
 	p.config = c;
+	c->said = keep(c, settings_count * sizeof *c->said);
+	presets(&p, TOP, TOP, (char *)c);
 	if (file != NULL)
 		file_read(&p, file);
 	else
@@ -1047,10 +996,28 @@ domain_local(const struct domain *d)
 	return d != NULL && d->kind != DOMAIN_REMOTE;
 }
 
+/* Attempts are counted from the arrival, so a restart finds its place again. */
+long long
+config_attempt(const struct server *s, long long arrival, bool glitch)
+{
+	long long t = arrival, next = now.wall / 1000, every;
+
+	for (long long i = 0; glitch && i < s->glitch_retry[1]; i++)
+		if ((t += s->glitch_retry[0] / 1000) > next)
+			return t;
+	for (int i = 0; s->retry[i] != 0; i++)
+		if ((t += s->retry[i] / 1000) > next)
+			return t;
+	for (every = 0; s->retry[every + 1] != 0; every++)
+		;
+	every = s->retry[every] / 1000;
+	return t + ((next - t) / every + 1) * every;
+}
+
 char *
 config_where(char out[WHERE_SIZE], const struct server *s, const char *name)
 {
-	for (size_t i = 0; i < SETTINGS; i++) {
+	for (size_t i = 0; i < settings_count; i++) {
 		const struct place *said = settings[i].block == DOMAIN ? s->home->said : s->said;
 
 		if (strcmp(settings[i].name, name) == 0 && said[i].line) {
@@ -1060,115 +1027,4 @@ config_where(char out[WHERE_SIZE], const struct server *s, const char *name)
 	}
 	snprintf(out, WHERE_SIZE, "%s (default)", name);
 	return out;
-}
-
-/* ---- the table, printed ---------------------------------------------------------------------- */
-
-/* A sentence in lines of at most 76 columns behind a prefix. */
-static void
-wrapped(const char *prefix, const char *text)
-{
-	size_t room = 78 - strlen(prefix);
-
-	while (*text != '\0') {
-		size_t n = strlen(text);
-
-		if (n > room)
-			for (n = room; n > 0 && text[n] != ' '; n--)
-				;
-		printf("%s%.*s\n", prefix, (int)n, text);
-		text += n + strspn(text + n, " ");
-	}
-}
-
-static void
-explain_row(const struct setting *s)
-{
-	const char *preset = s->preset ? s->preset : "(the host's name)";
-
-	printf("\n        # %s\n", s->label);
-	wrapped("        # ", s->text);
-	printf("        %s%s%s%s\n", s->preset && *s->preset ? "" : "# ", s->name, *preset ? " " : "", preset);
-}
-
-static void
-explain_block(enum block b)
-{
-	bool any = false;
-
-	for (size_t i = 0; i < SETTINGS; i++) {
-		if (settings[i].block != b || settings[i].kind == LATER)
-			continue;
-		if (!any && b == DOMAIN)
-			printf("    domain example.com default {\n");
-		else if (!any)
-			printf("    %s {\n", block_name[b]);
-		if (b == DOMAIN && strcmp(settings[i].name, "allow-relay") == 0)
-			printf("    }\n    domain example.org alias\n    domain *.partner.example remote {\n");
-		any = true;
-		explain_row(&settings[i]);
-	}
-	if (any)
-		printf("    }\n");
-}
-
-int
-config_explain(const char *name)
-{
-	bool found = false;
-
-	if (name == NULL) {
-		printf("# smtpd.conf - every setting, its default and its meaning.\n"
-		    "# Blocks are named as the tabs of the model's property sheet.\n\n"
-		    "server \"Default SMTP Virtual Server\" {\n");
-		for (int b = GENERAL; b < BLOCKS; b++)
-			explain_block((enum block)b);
-		printf("}\n");
-		return 0;
-	}
-	for (size_t i = 0; i < SETTINGS; i++) {
-		const struct setting *s = &settings[i];
-
-		if (strcmp(s->name, name) != 0 || s->kind == LATER)
-			continue;
-		printf("%s, in %s", s->name, block_name[s->block]);
-		printf("; default: %s\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
-		wrapped("    ", s->text);
-		printf("    (%s)\n", s->label);
-		found = true;
-	}
-	if (!found)
-		log_line("smtpd: no setting is called '%s'; 'smtpd explain' prints them all", shown(name));
-	return found ? 0 : -1;
-}
-
-/* In mdoc a sentence has a line of its own, and must not begin with a quote. */
-static void
-sentences(const char *text)
-{
-	const char *end;
-
-	for (; (end = strstr(text, ". ")) != NULL; text = end + 2)
-		printf("\\&%.*s.\n", (int)(end - text), text);
-	printf("\\&%s\n", text);
-}
-
-void
-config_manual(void)
-{
-	enum block b = TOP;
-
-	for (size_t i = 0; i < SETTINGS; i++) {
-		const struct setting *s = &settings[i];
-
-		if (s->kind == LATER)
-			continue;
-		if (s->block != b)
-			printf("%s.Ss %s\n.Bl -tag -width Ds\n", b == TOP ? "" : ".El\n", block_name[s->block]);
-		b = s->block;
-		printf(".It Ic %s\n", s->name);
-		sentences(s->text);
-		printf("Default:\n.Li \"%s\" .\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
-	}
-	printf(".El\n");
 }

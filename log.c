@@ -3,7 +3,7 @@
  *
  * The operator's log and the trace (both on standard error, one line an
  * event), the one clock, the one source of randomness, and the string that
- * grows.  What is true here: no octet from the wire reaches a terminal
+ * grows; and ids, which are time and chance.  What is true here: no octet from the wire reaches a terminal
  * unescaped, and no line is longer than LINE_MAX_LOG.
  */
 #include "smtpd.h"
@@ -175,8 +175,10 @@ grow(void *array, size_t *room, size_t count, size_t each)
 int
 buf_add(struct buf *b, const void *octets, size_t n)
 {
-	if (buf_room(b, n) == -1)
+	if (buf_room(b, n) == -1) {
+		b->torn = true;
 		return -1;
+	}
 	if (n > 0)
 		memcpy(b->data + b->len, octets, n);
 	b->len += n;
@@ -200,6 +202,7 @@ buf_addf(struct buf *b, const char *format, ...)
 		if (n < 0 || ((size_t)n >= room && buf_room(b, (size_t)n) == -1)) {
 			if (room > 0)
 				b->data[b->len] = '\0';
+			b->torn = true;
 			return -1;
 		}
 	} while ((size_t)n >= room);
@@ -273,6 +276,72 @@ text_prefix(const char *s, const char *prefix)
 	return true;
 }
 
+/* ---- ids: time and chance ------------------------------------------------- */
+
+/* Asked for the same one many times in a row, it is made once. */
+char *
+id_text(const struct id *id, char out[ID_SIZE])
+{
+	static char text[ID_SIZE];
+	static struct id last;
+	int f[6];
+
+	if (*text == '\0' || last.second != id->second || last.serial != id->serial || last.origin != id->origin) {
+		last = *id;
+		civil_from_second(id->second, f);
+		snprintf(text, sizeof text, "%04d%02d%02dT%02d%02d%02d-%05u-%08x", f[0] % 10000, f[1], f[2],
+		    f[3], f[4], f[5], (unsigned)id->serial % 100000, (unsigned)id->origin);
+	}
+	return memcpy(out, text, sizeof text);
+}
+
+int
+id_parse(struct id *id, const char *text, size_t n)
+{
+	char copy[ID_SIZE], again[ID_SIZE];
+	unsigned serial, origin;
+	int f[6];
+
+	if (n >= sizeof copy)
+		return -1;
+	memcpy(copy, text, n);
+	copy[n] = '\0';
+	if (sscanf(copy, "%4d%2d%2dT%2d%2d%2d-%5u-%8x", &f[0], &f[1], &f[2],
+	    &f[3], &f[4], &f[5], &serial, &origin) != 8)
+		return -1;
+	id->second = second_from_civil(f);
+	id->serial = serial;
+	id->origin = origin;
+	return strcmp(id_text(id, again), copy) == 0 ? 0 : -1;
+}
+
+/* The clock may be set back; ids only go forward. */
+void
+id_next(struct id *id)
+{
+	static struct id last;
+
+	if (last.origin == 0)
+		last.origin = random_number();
+	if (now.wall / 1000 > last.second) {
+		last.second = now.wall / 1000;
+		last.serial = 0;
+	} else if (++last.serial > 99999) {
+		last.second++;
+		last.serial = 0;
+	}
+	*id = last;
+}
+
+/* "ID" END as a name: its id, or -1. */
+int
+id_name(struct id *id, const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n > m && strcmp(name + n - m, end) == 0 ? id_parse(id, name, n - m) : -1;
+}
+
 /* ---- the log ---------------------------------------------------------- */
 
 /* One write a line, so that lines of several processes do not mix. */
@@ -322,6 +391,14 @@ die(int status, const char *format, ...)
 	line_write("smtpd: ", format, ap);
 	va_end(ap);
 	exit(status);
+}
+
+unsigned long
+trace_number(void)
+{
+	static unsigned long number;
+
+	return ++number;
 }
 
 void

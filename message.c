@@ -8,7 +8,9 @@
  *	x-sender: a@example.org                 none or "<>": the null sender
  *	x-sender-args: BODY=8BITMIME            when MAIL had parameters
  *	x-receiver: b@example.com               one a recipient; x-accepted or
- *	x-receiver-args: NOTIFY=NEVER           x-rejected once it is finished
+ *	x-receiver-args: NOTIFY=NEVER           x-rejected once it is finished,
+ *	                                        x-notified: open, the sender
+ *	                                        knows that it is delayed
  *	Return-Path: <a@example.org>            ends the block
  *
  * The content, which arrives in any pieces and leaves with CR LF as its only
@@ -22,8 +24,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define ARGS_OCTETS 2000	/* of an -args line: what MAIL or RCPT can carry */
+#define READ_OCTETS     65536	/* of a file at first: mostly its envelope is in it */
+#define ENVELOPE_OCTETS (64 << 20)	/* the most an envelope block may have */
 
 /* ---- the envelope -------------------------------------------------------- */
 
@@ -86,6 +90,8 @@ envelope_free(struct envelope *e)
 	for (size_t i = 0; i < e->count; i++) {
 		free(e->rcpt[i].address);
 		free(e->rcpt[i].args);
+		free(e->rcpt[i].words);
+		free(e->rcpt[i].host);
 	}
 	free(e->rcpt);
 	free(e->sender);
@@ -94,7 +100,7 @@ envelope_free(struct envelope *e)
 }
 
 char *
-envelope_text(const struct envelope *e, char *out, size_t size)
+envelope_text(const struct envelope *e, enum outcome outcome, char *out, size_t size)
 {
 	size_t at = 0;
 
@@ -102,7 +108,7 @@ envelope_text(const struct envelope *e, char *out, size_t size)
 	for (size_t i = 0; i < e->count; i++) {
 		char safe[200];
 
-		if (e->rcpt[i].outcome != RCPT_OPEN)
+		if (e->rcpt[i].outcome != outcome)
 			continue;
 		text_safe(safe, sizeof safe, e->rcpt[i].address, strlen(e->rcpt[i].address));
 		if (at + strlen(safe) + 8 > size) {
@@ -124,6 +130,16 @@ envelope_open(const struct envelope *e)
 	return n;
 }
 
+void
+recipient_outcome(struct recipient *r, enum outcome outcome, const char *words, const char *host)
+{
+	free(r->words);
+	free(r->host);
+	r->words = words ? text_copy(words) : NULL;	/* out of memory: without them */
+	r->host = host ? text_copy(host) : NULL;
+	r->outcome = outcome;
+}
+
 int
 envelope_write(struct envelope *e, struct buf *b)
 {
@@ -137,7 +153,7 @@ envelope_write(struct envelope *e, struct buf *b)
 		if (r->outcome != RCPT_OPEN)
 			continue;
 		r->mark = (off_t)b->len;
-		if (buf_addf(b, "x-receiver: %s\r\n", r->address) == -1)
+		if (buf_addf(b, "x-%s: %s\r\n", r->notified ? "notified" : "receiver", r->address) == -1)
 			return -1;
 		if (r->args && buf_addf(b, "x-receiver-args: %s\r\n", r->args) == -1)
 			return -1;
@@ -204,6 +220,22 @@ args_have(const char *args, const char *word)
 		if (text_prefix(args, word) && (args[n] == ' ' || args[n] == '\0'))
 			return true;
 		args += strcspn(args, " ");
+	}
+	return false;
+}
+
+bool
+args_value(const char *args, const char *name, char *value)
+{
+	size_t n = strlen(name), len;
+
+	for (; args != NULL && *args != '\0'; args += len + strspn(args + len, " ")) {
+		len = strcspn(args, " ");
+		if (len < n + 2 || !text_prefix(args, name) || args[n] != '=')
+			continue;
+		memcpy(value, args + n + 1, len - n - 1);
+		value[len - n - 1] = '\0';
+		return true;
 	}
 	return false;
 }
@@ -278,7 +310,10 @@ block_take(struct envelope *e, const struct block_line *l, const char *domain, c
 		answer = block_recipient(e, l, RCPT_ACCEPTED, domain, why);
 	else if (named(l, "x-rejected"))
 		answer = block_recipient(e, l, RCPT_REJECTED, domain, why);
-	else if (named(l, "x-sender-args") && e->sender != NULL)
+	else if (named(l, "x-notified")) {
+		if ((answer = block_recipient(e, l, RCPT_OPEN, domain, why)) == 0)
+			e->rcpt[e->count - 1].notified = domain == NULL;
+	} else if (named(l, "x-sender-args") && e->sender != NULL)
 		answer = block_args(&e->sender_args, l->value, why);
 	else if (named(l, "x-receiver-args") && e->count > 0)
 		answer = block_args(&e->rcpt[e->count - 1].args, l->value, why);
@@ -324,6 +359,34 @@ envelope_read(struct envelope *e, const char *text, size_t n, const char *domain
 		return (long)at;
 	envelope_free(e);
 	return -1;
+}
+
+long
+envelope_load(int fd, struct envelope *e, const char **why)
+{
+	size_t size = READ_OCTETS, have = 0;
+	char *text = NULL, *more;
+	long length = -1;
+	ssize_t n = 1;
+
+	*why = NULL;
+	while (length == -1 && n > 0 && (more = memory(text, size)) != NULL) {
+		text = more;
+		while (have < size && (n = pread(fd, text + have, size - have, (off_t)have)) > 0)
+			have += (size_t)n;
+		if ((length = envelope_read(e, text, have, NULL, why)) == -1)
+			break;
+		if (e->complete && e->count > 0)
+			break;
+		envelope_free(e);
+		length = -1;
+		if (n == 0 || (size *= 2) > ENVELOPE_OCTETS) {
+			*why = "its envelope ends too early; the file is torn";
+			break;
+		}
+	}
+	free(text);
+	return length;
 }
 
 /* ---- content ------------------------------------------------------------- */
@@ -480,6 +543,22 @@ content_end(struct content *c, struct buf *out)
 	if (c->state == SEEN_CR && stray_cr(c, out) == -1)
 		return -1;
 	return line_end(c, out, true);
+}
+
+int
+content_stuff(struct buf *out, const char *octets, size_t n, bool *start)
+{
+	while (n > 0) {
+		const char *lf = memchr(octets, '\n', n);
+		size_t len = lf ? (size_t)(lf - octets) + 1 : n;
+
+		if ((*start && *octets == '.' && buf_add(out, ".", 1) == -1) || buf_add(out, octets, len) == -1)
+			return -1;
+		*start = lf != NULL;
+		octets += len;
+		n -= len;
+	}
+	return 0;
 }
 
 /* ---- header fields -------------------------------------------------------- */

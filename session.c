@@ -342,7 +342,7 @@ log_received(const struct session *s, const struct message *m)
 	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
 	    id_text(&m->id, id), s->owner->conf->name, addr_text(&s->conn.peer, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
-	    envelope_text(&m->env, to, sizeof to), m->size, with_keyword(s));
+	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s));
 }
 
 /* ---- parameters of MAIL and RCPT ------------------------------------------------------ */
@@ -1232,7 +1232,6 @@ session_resume(struct session *s)
 struct session *
 session_new(struct vserver *v, int fd, const struct addr *peer, const struct addr *here)
 {
-	static unsigned long number;
 	struct session *s = memory(NULL, sizeof *s);
 	char who[ADDR_TEXT + 8];
 
@@ -1243,7 +1242,7 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 	s->conn.peer = *peer;
 	s->conn.here = *here;
 	s->owner = v;
-	s->number = ++number;
+	s->number = trace_number();
 	s->began = now.tick;
 	s->deadline = now.tick + v->conf->timeout;
 	v->sessions++;

@@ -6,9 +6,10 @@
  *	everybody says what he waits for	(…_want)
  *	poll
  *	the clock is read
- *	those who can go on do			(session_step)
+ *	those who can go on do			(session_step, relays_step)
  *	newcomers are let in
  *	Pickup and the schedule			(pickup_step, spool_step)
+ *	what is due elsewhere goes there	(dests_route, relays_start)
  *	before a commit, those who are ready by now go on, a few times
  *	THE COMMIT of all that reached its end	(spool_sync)
  *	its replies are made ready		(session_committed)
@@ -17,7 +18,8 @@
  *
  * Who is turned away when a table is full is decided here, in advance: the
  * newcomer, with 421.  A session needs one descriptor, and one more for the
- * file of its message; so many sessions are let in as can have both.
+ * file of its message, and so does a relay; of those that there are, the
+ * sessions get two thirds.
  */
 #include "smtpd.h"
 
@@ -35,6 +37,7 @@
 #define DESCRIPTORS    20	/* kept for a turn's Pickup files, and to look around */
 #define DEAF           1000	/* after a failure to let anybody in, ms */
 #define OPEN_MOST      10240
+#define STOP_WAIT      5000	/* for replies to messages we have sent, ms */
 #define ROUNDS         6	/* more looks around before a sync */
 #define FOREVER        (3600 * 1000LL)
 #define EX_USAGE       64	/* sysexits.h, which POSIX lacks */
@@ -55,6 +58,7 @@ static size_t listener_count;
 static struct session **sessions;
 static struct pollfd *slots;		/* room for all of them, always */
 static size_t session_count, session_room, slot_room;
+static size_t relay_slot, relay_slots;	/* the part of slots that is the relays' */
 static long long session_most;		/* what our descriptors allow */
 static int spare = -1;			/* a descriptor to answer with when none is left */
 static msec deaf_until;			/* no newcomers before this tick: see admit_nobody */
@@ -279,8 +283,28 @@ vservers_commit(void)
 	sessions_resume();
 }
 
+/* What is on its way to others is waited for, a little: ended in between, it
+ * would be sent again. */
+static void
+relays_finish(void)
+{
+	msec until = now.tick + STOP_WAIT, due;
+	size_t n;
+
+	relays_limit(0);
+	for (; relays_doubtful() && now.tick < until; clock_turn(), relays_step(slots, n)) {
+		due = until;
+		n = relays_want(slots, slot_room, &due);
+		if (poll(slots, (nfds_t)n, due <= now.tick ? 0 : (int)(due - now.tick)) == -1)
+			n = 0;
+	}
+	vservers_commit();
+	relays_close();
+}
+
 /* In order: no newcomers; what has reached its end is committed and answered
- * (pipelined input may bring more, but none is read); everybody is told. */
+ * (pipelined input may bring more, but none is read); everybody is told; what
+ * is on its way to others arrives. */
 static void
 vservers_stop(void)
 {
@@ -299,6 +323,7 @@ vservers_stop(void)
 		session_shutdown(sessions[i]);
 		session_free(sessions[i]);
 	}
+	relays_finish();
 	free(sessions);
 	free(slots);
 	while ((v = vservers) != NULL) {
@@ -325,7 +350,7 @@ on_signal(int number)
 static void
 signals_open(void)
 {
-	static const int caught[] = { SIGTERM, SIGINT, SIGHUP };
+	static const int caught[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
 	struct sigaction a;
 
 	memset(&a, 0, sizeof a);
@@ -342,6 +367,16 @@ signals_open(void)
 	sigaction(SIGXFSZ, &a, NULL);	/* a file too large is an error, not the end */
 }
 
+/* SIGUSR1: whatever waits is tried now. */
+static void
+retry_all(void)
+{
+	log_line("smtpd: SIGUSR1: all that waits is tried now");
+	dests_retry();
+	for (struct vserver *v = vservers; v != NULL; v = v->next)
+		spool_retry(v->spool);
+}
+
 /* The signals that came; true when one of them ends us. */
 static bool
 signals_step(void)
@@ -352,6 +387,8 @@ signals_step(void)
 	while (read(signal_pipe[0], &c, 1) == 1) {
 		if (c == SIGHUP)
 			log_line("smtpd: SIGHUP: reloading is not in this build yet; restart instead");
+		else if (c == SIGUSR1)
+			retry_all();
 		else
 			over = true;
 	}
@@ -381,17 +418,25 @@ descriptors_divide(void)
 	spare = open("/dev/null", O_RDONLY);
 	session_most = LLONG_MAX;
 	if (getrlimit(RLIMIT_NOFILE, &l) == 0 && l.rlim_cur != RLIM_INFINITY)
-		session_most = ((long long)l.rlim_cur - spare - 1 - DESCRIPTORS) / 2;
+		session_most = ((long long)l.rlim_cur - spare - 1 - DESCRIPTORS) / 3;
 	if (session_most < 1)
 		session_most = 1;
+	if (session_most != LLONG_MAX)
+		relays_limit((size_t)(session_most + 1) / 2);
 }
 
-/* A slot for each who waits: the signals, the listeners, the sessions. */
+/* A slot for each who waits: the signals, the listeners, the sessions; and the
+ * relays, as far as memory for their slots can be had. */
 static size_t
 slots_fill(msec *until)
 {
-	size_t n = 0;
+	size_t n = 0, all = 1 + listener_count + session_count + relays_count();
+	struct pollfd *more = all > slot_room ? memory(slots, all * 2 * sizeof *more) : NULL;
 
+	if (more != NULL) {
+		slots = more;
+		slot_room = all * 2;
+	}
 	slots[n++] = (struct pollfd){ signal_pipe[0], POLLIN, 0 };
 	for (size_t i = 0; i < listener_count; i++) {
 		listeners[i].slot = n;
@@ -407,7 +452,10 @@ slots_fill(msec *until)
 		spool_want(v->spool, until);
 		pickup_want(v->pickup, until);
 	}
-	return n;
+	dests_want(until);
+	relay_slot = n;
+	relay_slots = relays_want(slots + n, slot_room - n, until);
+	return n + relay_slots;
 }
 
 /* Wait, at most until this tick, and let those go on who can; how many. */
@@ -422,8 +470,22 @@ turn_sessions(msec until)
 			slots[i].revents = 0;	/* a signal: its octet is in the pipe */
 	clock_turn();
 	sessions_step();
+	relays_step(slots + relay_slot, relay_slots);
 	listeners_step();
 	return ready;
+}
+
+/* What is due elsewhere goes to its destinations' queues. */
+static void
+route_ready(struct vserver *v)
+{
+	struct message *m;
+
+	while ((m = spool_ready(v->spool)) != NULL) {
+		if (dests_route(v, m) == -1)
+			spool_wait(v->spool, &m->id, (now.wall + v->conf->local_retry) / 1000);
+		spool_release(m);
+	}
 }
 
 /* One turn; false when it was the last.  A sync takes as long as hundreds of
@@ -436,7 +498,10 @@ turn(void)
 	for (struct vserver *v = vservers; v != NULL; v = v->next) {
 		pickup_step(v->pickup);
 		spool_step(v->spool);
+		route_ready(v);
 	}
+	dests_step();
+	relays_start();
 	for (int i = 0; i < ROUNDS && pending() && turn_sessions(now.tick) > 0; i++)
 		;
 	vservers_commit();
@@ -460,16 +525,17 @@ explain(int argc, char **argv)
 	if (argc > 2 || strcmp(argv[0], "explain") != 0)
 		usage();
 	if (argc == 2 && strcmp(argv[1], "manual") == 0) {
-		config_manual();
+		settings_manual();
 		return 0;
 	}
-	return config_explain(argv[1]) == 0 ? 0 : EX_USAGE;
+	return settings_explain(argv[1]) == 0 ? 0 : EX_USAGE;
 }
 
 static void
 serve(const struct config *config)
 {
 	random_open();
+	dns_configure(config->resolvers, config->hosts);
 	descriptors_raise();
 	signals_open();
 	vservers_start(config);

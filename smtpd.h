@@ -37,6 +37,8 @@ struct pollfd;
 
 typedef long long msec;
 
+#define DAY (86400 * 1000LL)
+
 /* The clock, as read at the beginning of this turn of the loop. */
 struct clock {
 	msec tick;		/* only ever grows: for deadlines */
@@ -49,6 +51,7 @@ struct clock {
 struct buf {
 	char *data;
 	size_t len, size;
+	bool torn;		/* memory was out: something was not appended */
 };
 
 /* Where in the configuration something was said; line 0: it is a default. */
@@ -153,6 +156,16 @@ struct listen {
 	struct listen *next;
 };
 
+/* A next hop that the operator named. */
+struct hop {
+	char *host;		/* a name, or an address in text */
+	bool direct;		/* in brackets: no MX look-up */
+	struct addr addr;	/* when it is an address; the port always: 0 the usual one */
+	struct hop *next;
+};
+
+#define RETRIES_MAX 16		/* intervals in a schedule */
+
 enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
 
 struct domain {
@@ -160,7 +173,8 @@ struct domain {
 	enum domain_kind kind;
 	char *drop;		/* the folder, default domain only */
 	long long quota;	/* octets in that folder */
-	bool allow_relay;
+	bool allow_relay, helo_only;
+	struct hop *smart_host;
 	struct place place;
 	struct place *said;	/* as in struct server */
 	struct domain *next;
@@ -183,8 +197,20 @@ struct server {
 	char *badmail;		/* the folder */
 	int line_endings;	/* enum line_endings */
 	int hidden;		/* extensions not offered */
+	long long per_connection;	/* messages on one of ours */
+	char *ndr_copy_to;	/* or NULL */
+	long long badmail_limit[2];	/* octets, and age */
 	/* delivery */
-	msec local_retry;
+	msec retry[RETRIES_MAX + 1];	/* 0 ends them; the last one repeats */
+	long long glitch_retry[2];	/* an interval, and how often */
+	msec notify, expire;
+	msec local_retry, local_notify, local_expire;
+	long long relays, relays_per_domain;	/* connections of ours */
+	msec relay_timeout;
+	long long port;
+	char *masquerade;	/* or NULL */
+	struct hop *smart_host;
+	bool direct_first;
 	long long max_hops;
 
 	struct domain *domains;	/* in the order written */
@@ -196,7 +222,36 @@ struct server {
 
 enum line_endings { ENDINGS_NORMALIZE, ENDINGS_REJECT };
 
+/* ---- the table of directives ------------------------------------------------ */
+
+enum block {
+	TOP, SERVER, GENERAL, ACCESS, MESSAGES, DELIVERY, LDAP, SECURITY, DOMAIN, BLOCKS
+};
+
+enum value_kind {
+	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
+	TIMES, HOPS, RESOLVERS, GLITCH, LIMIT,
+	LATER			/* planned, and refused until it has effect */
+};
+
+struct setting {
+	enum block block;
+	enum value_kind kind;
+	const char *name;
+	size_t offset;		/* in struct config, struct server or struct domain */
+	const char *preset;	/* the default as it would be written; NULL: see text */
+	long long min, max;	/* of numbers, sizes and times */
+	const char *words;	/* what a WORD can be */
+	const char *label;	/* the model's tab and label */
+	const char *text;
+};
+
+/* ---- all that was written ---------------------------------------------------- */
+
 struct config {
+	struct listen *resolvers;	/* NULL: those of the system */
+	char *hosts;		/* file */
+	struct place *said;	/* as in struct server */
 	struct server *servers;
 	int files;		/* read for it, includes counted */
 	int errors;		/* found in it: with any it is not used */
@@ -205,12 +260,23 @@ struct config {
 
 /* ---- a message -------------------------------------------------------- */
 
-enum outcome { RCPT_OPEN, RCPT_ACCEPTED, RCPT_REJECTED };
+/* In a file the first three; the others while an attempt is under way. */
+enum outcome {
+	RCPT_OPEN, RCPT_ACCEPTED, RCPT_REJECTED,
+	RCPT_TAKEN,		/* RCPT was answered 250; the content decides */
+	RCPT_DEFERRED,
+	RCPT_REPORTED		/* rejected; open until the report is committed */
+};
 
 struct recipient {
 	enum outcome outcome;
+	bool notified;		/* open, and its sender knows of the delay */
+	bool chosen;		/* the attempt under way is about him */
+	bool expired;		/* rejected because its time was over */
 	char *address;
 	char *args;		/* its ESMTP parameters, or NULL */
+	char *words;		/* why: the last reply, or our own "4.4.1 it ..."; or NULL */
+	char *host;		/* whose reply that was; or NULL */
 	off_t mark;		/* where its line begins in the file */
 };
 
@@ -263,15 +329,42 @@ struct message {
 	int error;		/* errno of what failed, else 0 */
 	int fd;			/* open in SortTemp, else -1 */
 	bool claimed;		/* its original is SortTemp/ID.claim: by Pickup */
-	long long size;		/* octets written */
+	bool report;		/* SortTemp/ID.marks says whom it reports on */
+	bool noted;		/* Queue/ID.txt may stand beside it */
+	long long size;		/* octets of the file */
+	long body;		/* where the content begins in it */
 	struct envelope env;
 	struct message *next;	/* in the batch */
+};
+
+/* How an attempt at its chosen recipients ended; their outcomes and words tell
+ * the rest. */
+struct attempt {
+	bool local;		/* into Drop: the local times hold */
+	const char *transcript;	/* of the conversation, or NULL */
+	long long next;		/* second of the next one; 0: by the schedule */
+	bool dsn;		/* the next hop reports of success itself */
+	bool moved;		/* the file went to Drop */
+};
+
+enum action { FAILED, DELAYED, DELIVERED, RELAYED, EXPANDED };
+
+/* A report on some of a message's recipients, RFC 3464. */
+struct report {
+	enum action action;
+	const struct server *server;
+	const struct message *m;	/* open, with its envelope */
+	const struct attempt *attempt;
+	long long until;	/* DELAYED: second at which we give up */
 };
 
 enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
 
 #define FOLDER_SIZE 700		/* of a folder's path, and */
 #define PATH_SIZE   1024	/* of a path in it; names have at most 255 */
+#define WORDS_SIZE  600		/* of somebody's last words */
+#define ARGS_OCTETS 2000	/* of an -args line: what MAIL or RCPT can carry */
+#define HOST_SIZE   (DOMAIN_MAX + ADDR_TEXT + 10)
 
 struct spool;			/* one mailroot; spool.c only */
 struct pickup;			/* what is seen in its Pickup; pickup.c only */
@@ -289,6 +382,49 @@ struct conn {
 	struct addr peer, here;
 };
 
+/* ---- where mail for others goes --------------------------------------------- */
+
+#define ADDRS_MAX 16		/* of a host that are tried */
+
+enum route_state { ROUTE_HOP, ROUTE_MX, ROUTE_HOST, ROUTE_AAAA, ROUTE_A, ROUTE_ADDRESS };
+
+/* The way to a destination, tried step by step. */
+struct route {
+	enum route_state state;
+	const struct server *server;
+	struct hop own;		/* of a domain that has no smart host */
+	const struct hop *hop;	/* the one that is tried; NULL: no more */
+	struct dns dns;
+	struct dns_answer *mx;	/* NULL: the hop's host itself */
+	size_t host, hosts;
+	struct addr addrs[ADDRS_MAX];
+	size_t addr, addr_count;
+	int tried;		/* addresses */
+	bool later;		/* some look-up of the host was not answered */
+	bool permanent;		/* what failed so far did so for good */
+	char text[HOST_SIZE];	/* the last one: "mx.example.com[192.0.2.1]:25" */
+	char words[WORDS_SIZE];	/* why it failed */
+};
+
+/* Where mail of one route waits.  What is true of it: see dest.c. */
+struct destination {
+	struct vserver *owner;
+	char *name;		/* a domain, a row's name, or "*": see route_name */
+	struct id *queue;	/* [first, first + count), in the order of arrival */
+	size_t first, count, room;
+	struct id *sending;	/* what its connections have in hand */
+	size_t sending_count, sending_room;
+	long long connections;
+	long long window;	/* connections it has earned */
+	long long next;		/* second; before it nobody connects */
+	long long since;	/* of its trouble, by the schedule; 0: it is well */
+	long long told;		/* delays of what arrived until this second were looked at */
+	int strikes;		/* transactions in a row that died */
+	char *words, *host, *transcript;	/* of its last failure, or NULL */
+	bool listed;		/* it wants a connection */
+	struct destination *chain, *after;	/* in its bucket; in that list */
+};
+
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
@@ -299,7 +435,7 @@ struct vserver {
 	const struct server *conf;
 	struct spool *spool;
 	struct pickup *pickup;
-	long long sessions;
+	long long sessions, relays;
 	struct vserver *next;
 };
 
@@ -386,6 +522,12 @@ char *date_text(char out[DATE_SIZE], long long second);
 void civil_from_second(long long second, int field[6]);
 long long second_from_civil(const int field[6]);
 
+void id_next(struct id *id);		/* a new one */
+char *id_text(const struct id *id, char out[ID_SIZE]);
+int id_parse(struct id *id, const char *text, size_t n);
+/* "ID" END as a file's name: its id, or -1. */
+int id_name(struct id *id, const char *name, const char *end);
+
 /* One line of the operator's log; untrusted words go through text_safe. */
 void log_line(const char *format, ...);
 void log_detail(const char *format, ...);	/* only with -v */
@@ -393,6 +535,7 @@ void log_detail(const char *format, ...);	/* only with -v */
 void die(int status, const char *format, ...);
 /* One line of the trace.  side is '>' from the client, '<' to it, '=' ours;
  * since is the tick at which the conversation began. */
+unsigned long trace_number(void);	/* of a new conversation */
 void trace_line(unsigned long number, msec since, const char *state, char side,
     const char *text, size_t n, const char *rule);
 
@@ -461,6 +604,8 @@ char *addr_literal(const struct addr *a, char out[ADDR_TEXT + 8]);
 /* As in a listener's announcement: with the port. */
 char *addr_text_port(const struct addr *a, char out[ADDR_TEXT + 8]);
 bool addr_same(const struct addr *a, const struct addr *b);	/* whatever the ports */
+bool addr_any(const struct addr *a);			/* 0.0.0.0, :: */
+bool addr_loopback(const struct addr *a);
 int network_parse(struct network *n, const char *text);
 bool network_has(const struct network *n, const struct addr *a);
 bool access_allows(const struct access *list, const struct addr *a);
@@ -474,6 +619,8 @@ int path_parse(struct path *p, const char *text);
 bool domain_valid(const char *text, size_t n);	/* RFC 5321 Domain, or an A-label's looser kin */
 /* [192.0.2.1] or [IPv6:2001:db8::1]: 0 or -1. */
 int literal_parse(struct addr *a, const char *text, size_t n);
+/* A domain as the DNS knows it: U-labels become A-labels, RFC 3492; 0 or -1. */
+int domain_ascii(char out[DOMAIN_MAX + 1], const char *domain);
 bool utf8_valid(const char *text, size_t n);	/* RFC 3629, shortest form */
 bool xtext_valid(const char *text);		/* RFC 3461 section 4 */
 
@@ -484,9 +631,11 @@ int envelope_sender(struct envelope *e, const char *address, const char *args);
 int envelope_add(struct envelope *e, const char *address, const char *args);
 bool envelope_has(const struct envelope *e, const char *address);
 size_t envelope_open(const struct envelope *e);	/* how many are not finished */
+/* Set what has become of a recipient, why, and who said so; both are copied, or NULL. */
+void recipient_outcome(struct recipient *r, enum outcome outcome, const char *words, const char *host);
 void envelope_free(struct envelope *e);
-/* The open recipients as "<a>,<b>", printable and cut to fit, for the log. */
-char *envelope_text(const struct envelope *e, char *out, size_t size);
+/* The recipients with this outcome as "<a>,<b>", printable and cut to fit. */
+char *envelope_text(const struct envelope *e, enum outcome outcome, char *out, size_t size);
 /* Append the block to b, open recipients only, and note where the marks are. */
 int envelope_write(struct envelope *e, struct buf *b);
 /* Read the block that text begins with: its length, or -1 and why.  domain
@@ -494,8 +643,12 @@ int envelope_write(struct envelope *e, struct buf *b);
  * mark counts as not finished. */
 long envelope_read(struct envelope *e, const char *text, size_t n, const char *domain,
     const char **why);
+/* The same from a file of our own: *why is NULL when the system failed, see errno. */
+long envelope_load(int fd, struct envelope *e, const char **why);
 /* Is this word, such as "BODY=BINARYMIME", among the parameters?  They may be NULL. */
 bool args_have(const char *args, const char *word);
+/* The value of NAME=VALUE among them; value has ARGS_OCTETS + 1. */
+bool args_value(const char *args, const char *name, char *value);
 
 /* Begin; last_crlf: the line before it (the command's) ended in CRLF. */
 void content_begin(struct content *c, bool stuffed, bool raw, bool last_crlf);
@@ -504,6 +657,9 @@ void content_begin(struct content *c, bool stuffed, bool raw, bool last_crlf);
 int content_take(struct content *c, const char *in, size_t n, size_t *used, struct buf *out);
 /* The end by other means than a dot (BDAT LAST, end of file): close the line. */
 int content_end(struct content *c, struct buf *out);
+/* Append canonical content to out as DATA wants it: a dot before each that
+ * begins a line.  *start: we are at the beginning of one; kept between calls. */
+int content_stuff(struct buf *out, const char *octets, size_t n, bool *start);
 
 /*
  * Turn a Pickup file, whole in memory, into an envelope and a message: the
@@ -526,18 +682,48 @@ void config_free(struct config *c);
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
 bool domain_local(const struct domain *d);
+/* When, counted from its arrival, the next attempt is due; glitch: it was not
+ * even reached.  All in seconds since 1970. */
+long long config_attempt(const struct server *s, long long arrival, bool glitch);
 /* "NAME (FILE:LINE)" or "NAME (default)" of a directive, for the trace. */
 #define WHERE_SIZE 160
 char *config_where(char out[WHERE_SIZE], const struct server *s, const char *name);
+
+/* ---- settings.c: the table of directives ------------------------------------ */
+
+extern const struct setting settings[];
+extern const size_t settings_count;
+extern const char *const block_name[BLOCKS];
+/* The name in this block that is nearest to a misspelt one, or NULL. */
+const char *setting_nearest(enum block block, const char *word);
 /* Print what a setting means, or all of them as a commented configuration. */
-int config_explain(const char *name);
-void config_manual(void);
+int settings_explain(const char *name);
+void settings_manual(void);
+
+/* ---- disk.c: every act on the disk that a promise rests on ----------------- */
+
+/* Called before each with its name ("open", "write", "sync", "rename",
+ * "space"); a test makes it answer an errno to play a failure. */
+extern int (*disk_fault)(const char *act);
+
+bool disk_refused(const char *act);		/* errno is set then */
+int disk_open(const char *path, int flags);	/* never through a link */
+int disk_write(int fd, const char *octets, size_t n);
+int disk_sync(int fd);
+/* One sync for all files of the file system; false: sync each. */
+bool disk_sync_together(int fd);
+int disk_sync_folder(int fd);
+int disk_folder(const char *folder);		/* the same, by its path */
+int disk_rename(const char *from, const char *to);
+int disk_file(const char *path, const char *text, size_t n);	/* written and synced */
+/* `head`, then what fd has from `body` on: written at temp, synced, renamed to path. */
+int disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path);
+long long disk_usage(const char *folder);	/* octets of its files */
+/* Remove the oldest of our files until what is left has at most so many octets,
+ * and is younger than that. */
+void disk_prune(const char *folder, long long most, msec age);
 
 /* ---- spool.c: messages on disk ------------------------------------------- */
-
-/* Called before each act on the disk with its name ("open", "write", "sync",
- * "rename", "space"...); a test makes it answer an errno to play a failure. */
-extern int (*spool_fault)(const char *act);
 
 /* Make the folders, take the lock, recover.  NULL when it cannot, with the
  * reason in why. */
@@ -561,13 +747,36 @@ int spool_write(struct message *m, const char *octets, size_t n);
 void spool_abandon(struct spool *sp, struct message *m);
 /* Hand a complete message to this turn's batch. */
 void spool_commit(struct spool *sp, struct message *m);
-bool spool_pending(const struct spool *sp);	/* is there a batch? */
+/* Is there a batch, or something gone that must not come back? */
+bool spool_pending(const struct spool *sp);
 /* THE COMMIT.  Sync, rename into Queue, sync the folder, for the whole batch. */
 void spool_sync(struct spool *sp);
 /* Deliver what was committed, and free the batch. */
 void spool_settle(struct spool *sp);
 /* What the last commit did and how long it took, for the trace. */
 const char *spool_account(const struct spool *sp);
+
+/*
+ * What waits for a next hop, and what becomes of it.  A message from
+ * spool_ready or spool_take is the caller's until spool_release.
+ */
+
+/* The next one that is due and has open recipients elsewhere; or NULL. */
+struct message *spool_ready(struct spool *sp);
+/* Open one in Queue: fd, envelope, body.  NULL: it is not there, or cannot be
+ * read now and is looked at again later. */
+struct message *spool_take(struct spool *sp, const struct id *id);
+void spool_release(struct message *m);		/* NULL is fine */
+/* Is this recipient's domain ours? */
+bool spool_local(const struct spool *sp, const char *address);
+/* Look at it again at this second; the file's mtime says so too. */
+void spool_wait(struct spool *sp, const struct id *id, long long second);
+/* Only the mtime: who waits in another queue. */
+void spool_touch(struct spool *sp, const struct id *id, long long second);
+/* An attempt is over: marks, reports, transcript, schedule, end. */
+void spool_conclude(struct spool *sp, struct message *m, const struct attempt *a);
+/* All that waits is due now. */
+void spool_retry(struct spool *sp);
 
 /* Put what stands at `from` into Badmail, and why beside it; origin says
  * where it came from.  -1: it stays where it is. */
@@ -577,15 +786,33 @@ int spool_badmail(struct spool *sp, const char *from, const struct id *id,
 char *spool_path(const struct spool *sp, char out[PATH_SIZE], enum folder f, const char *name);
 char *spool_path_id(const struct spool *sp, char out[PATH_SIZE], enum folder f,
     const struct id *id, const char *end);
+/* Leave words, and the conversation, beside a message that waits. */
+void spool_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
 /* Call take with each name in a folder but dot-files; false from it means a
  * stranger, who is mentioned in the log.  -1: the folder cannot be read. */
 int spool_each(struct spool *sp, enum folder f, bool (*take)(void *, const char *), void *with);
 
-void id_next(struct id *id);		/* a new one */
-char *id_text(const struct id *id, char out[ID_SIZE]);
-int id_parse(struct id *id, const char *text, size_t n);
-/* "ID" END as a file's name: its id, or -1. */
-int id_name(struct id *id, const char *name, const char *end);
+/* ---- mime.c: a message without 8-bit octets ---------------------------------- */
+
+/* Append to out what text, a whole message, says, in 7 bits: RFC 6152 section 3.
+ * -1: it cannot be said so. */
+int mime_to_7bit(const char *text, size_t n, struct buf *out);
+
+/* ---- report.c: delivery status notifications ------------------------------- */
+
+/* Is this recipient of m one of those the report is about, and may it be sent:
+ * does NOTIFY ask for it, or let it? */
+bool report_covers(const struct report *r, const struct recipient *to);
+/* Append the whole message, RFC 6522 and 3464, to out. */
+int report_write(const struct report *r, const struct id *id, struct buf *out);
+const char *report_action(enum action action);	/* "failed", ... */
+/* The parameters of its MAIL, as its text has need of them; or NULL. */
+const char *report_args(const struct report *r, const struct buf *text);
+/* "ID relayed/deferred/failed ...": a line of the log for those in a row who have
+ * the same outcome for the same reason.  next is the second of the next attempt. */
+void report_log(const struct message *m, const char *server, bool local, long long next);
+/* Who did not get it, and why, one below the other. */
+void report_words(const struct message *m, struct buf *b);
 
 /* ---- pickup.c: files that others drop ------------------------------------- */
 
@@ -595,6 +822,60 @@ void pickup_close(struct pickup *p);	/* idempotent on NULL */
 void pickup_want(const struct pickup *p, msec *until);
 /* Look into the folder when it is time; what is whole goes to the batch. */
 void pickup_step(struct pickup *p);
+
+/* ---- route.c: the addresses to try ------------------------------------------- */
+
+/* The name of this recipient's route: his domain in lower case, the row of a
+ * remote domain with a smart host, or "*" for the server's smart host. */
+const char *route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]);
+/* name must live as long as r. */
+void route_begin(struct route *r, const struct server *s, const char *name);
+void route_want(const struct route *r, struct pollfd *slot, msec *until);
+/* 0 it asks a name server; 1 addrs[addr] is to be tried, and tell route_failed
+ * if that fails; -1 there is nothing more: words say why, and permanent. */
+int route_step(struct route *r);
+void route_failed(struct route *r, bool permanent, const char *format, ...);
+void route_end(struct route *r);			/* idempotent */
+
+/* ---- dest.c: what waits for a next hop ----------------------------------------- */
+
+/* What spool_ready gave goes to its destinations' queues; -1: memory is out
+ * for some of it. */
+int dests_route(struct vserver *v, const struct message *m);
+/* Expire, and tell of delays, what waits too long.  Lower *until to when that
+ * is next. */
+void dests_step(void);
+void dests_want(msec *until);
+/* The next destination that wants one more connection and may have it, in
+ * turn; or NULL. */
+struct destination *dests_wanting(void);
+void dests_retry(void);			/* nobody backs off any longer */
+void dests_close(void);
+
+/* Open the next message of its queue: its recipients there are chosen.  NULL:
+ * none.  dest_done says that it is no longer in hand. */
+struct message *dest_next(struct destination *d);
+void dest_done(struct destination *d, const struct id *id);
+int dest_put(struct destination *d, const struct id *id);	/* it waits; -1: no memory */
+/* A connection more or less: may free it. */
+void dest_connections(struct destination *d, int more);
+/* It cannot be reached: it backs off.  host said so, or NULL. */
+void dest_fail(struct destination *d, const char *words, const char *host, const char *transcript);
+/* It has answered about a message; taken: it took it. */
+void dest_alive(struct destination *d, bool taken);
+
+/* ---- relay.c: we are the client --------------------------------------------- */
+
+size_t relays_count(void);
+/* So many connections at most, for our descriptors' sake; 0: take no more mail. */
+void relays_limit(size_t most);
+/* Is a message on its way that would be sent again, were we to end now? */
+bool relays_doubtful(void);
+/* Fill slots, at most so many; how many were used. */
+size_t relays_want(struct pollfd *slots, size_t room, msec *until);
+void relays_step(const struct pollfd *slots, size_t n);
+void relays_start(void);			/* connect where mail waits */
+void relays_close(void);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 

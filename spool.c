@@ -5,13 +5,16 @@
  * message stands in is its state, and moving it is the transition:
  *
  *	Pickup ---claim---> SortTemp --commit--> Queue --rename--> Drop
- *	SMTP ---------------^                      |
+ *	SMTP, reports ------^                      |
+ *	                                           +----> a next hop, by relay.c
  *	                                           +----> Badmail
  *
  *	file                    what it means
  *	SortTemp/ID.eml         being written; nobody was promised anything
  *	SortTemp/ID.claim       somebody's file from Pickup, being read
+ *	SortTemp/ID.marks       whom the report ID is about
  *	Queue/ID.eml            ours; its mtime is when it is next looked at
+ *	Queue/ID.txt            what its last attempt came to
  *	Drop/ID.eml             delivered (.ID.tmp: a copy being written)
  *	Badmail/ID.eml, ID.txt  neither delivered nor returned, and why
  *
@@ -19,24 +22,28 @@
  * file durable in SortTemp, renamed it into Queue and made that durable.
  *
  * In memory a waiting message is its id and a time, 24 octets in a heap; all
- * else is read from its file when the time comes.
+ * else is read from its file when the time comes.  A message may wait for more
+ * than one time: then its file has the earliest, and an entry of the heap that
+ * comes up before that goes back.
+ *
+ * An attempt sets what has become of the chosen recipients; spool_conclude does
+ * the rest.  Whom the sender must be told of keeps his x-receiver until the
+ * report is committed: ID.marks says what is then to be written where.  So a
+ * report is made once, whatever the moment of a crash.
  *
  * After a crash, whatever the moment (spool_open):
  *	SortTemp/ID.eml         removed: it was not acknowledged
  *	SortTemp/ID.claim       if Queue/ID.eml stands, removed; else read again
  *	                        (pickup_open)
+ *	SortTemp/ID.marks       made, if Queue/ID.eml stands; else forgotten
  *	Queue/ID.eml            waits for its time, as before
  * A claim is removed after the commit and before the delivery, so it never
- * outlives its message in Queue.
+ * outlives its message in Queue; nor do marks.
  */
 #include "smtpd.h"
 
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <sys/utsname.h>
-#endif
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -45,12 +52,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COPY_OCTETS      65536
 #define EARLY_OCTETS     262144	/* of a message, after which its writing out is begun, again and again */
-#define ENVELOPE_OCTETS  (64 << 20)	/* the most an envelope block may have */
 #define DISK_RESERVE     (8LL << 20)	/* octets that stay free */
 #define INODE_RESERVE    100
 #define DUE_TURN         100	/* queued messages looked at in one turn */
+#define BADMAIL_INTERVAL 600000	/* between looks at the limits of Badmail, ms */
+#define NOTE_OCTETS      8192	/* of ID.txt beside a queued message */
 #define QUOTA_INTERVAL   10000	/* between counts of a Drop folder */
 
 /* What waits in Queue: 24 octets each. */
@@ -65,163 +72,24 @@ struct spool {
 	int lock, queue;		/* descriptors: the lock file, the folder */
 	struct waiting *heap;		/* earliest first */
 	size_t waiting, heap_room;
+	size_t forced;			/* of them, to be looked at whatever their files' mtime */
 	struct message *batch, **batch_end;
 	size_t batch_count;
+	struct message *ready, **ready_end;	/* due, with recipients elsewhere */
+	bool dirty;			/* names were removed from Queue since its last sync */
 	msec room_at;			/* tick of the last statvfs */
 	long long room;			/* octets it left us, beyond the reserve */
 	msec drop_at;			/* tick of the last count of Drop */
 	long long drop_used;
 	bool drop_full;			/* a message did not fit since then */
+	msec badmail_at;		/* tick of the last look at Badmail; 0: it is time */
 	char account[120];		/* of the last commit, for the trace */
 	struct spool *next;
 };
 
 static struct spool *spools;		/* those that are open */
 
-/* ---- the disk ------------------------------------------------------------------- */
-
-int (*spool_fault)(const char *act);
-
-/* Every act on the disk that a promise rests on goes through one of these. */
-static bool
-refused(const char *act)
-{
-	int error = spool_fault ? spool_fault(act) : 0;
-
-	if (error != 0)
-		errno = error;
-	return error != 0;
-}
-
-static int
-disk_open(const char *path, int flags)
-{
-	return refused("open") ? -1 : open(path, flags | O_NOFOLLOW | O_CLOEXEC, 0640);
-}
-
-static int
-disk_write(int fd, const char *octets, size_t n)
-{
-	while (n > 0) {
-		ssize_t m = refused("write") ? -1 : write(fd, octets, n);
-
-		if (m == -1 && errno == EINTR)
-			continue;
-		if (m == -1)
-			return -1;
-		octets += m;
-		n -= (size_t)m;
-	}
-	return 0;
-}
-
-static int
-disk_sync(int fd)
-{
-	if (refused("sync"))
-		return -1;
-#ifdef F_FULLFSYNC	/* macOS: fsync stops at the drive's cache */
-	if (fcntl(fd, F_FULLFSYNC) == 0)
-		return 0;
-#endif
-	return fsync(fd);
-}
-
-/* Some file systems cannot sync a folder and need not: EINVAL; AIX wants it
- * open for writing and says EBADF. */
-static int
-disk_sync_folder(int fd)
-{
-	if (disk_sync(fd) == 0 || errno == EINVAL || errno == EBADF)
-		return 0;
-	return -1;
-}
-
-static int
-disk_rename(const char *from, const char *to)
-{
-	return refused("rename") ? -1 : rename(from, to);
-}
-
-/*
- * One sync of the whole file system serves any number of files, and is the
- * faster way from two on: 6400 files a second against 2600 with an fsync each
- * in batches of 20 (ext4).  Before Linux 5.8 it kept write errors to itself.
- */
-static bool
-sync_together(int fd)
-{
-#if defined __linux__ && defined SYS_syncfs
-	static int usable = -1;
-	struct utsname u;
-	int major, minor;
-
-	if (usable == -1)
-		usable = uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
-		    (major > 5 || (major == 5 && minor >= 8));
-	return usable && !refused("sync") && syscall(SYS_syncfs, fd) == 0;
-#else
-	(void)fd;
-	return false;
-#endif
-}
-
 /* ---- names ---------------------------------------------------------------------- */
-
-/* Asked for the same one many times in a row, it is made once. */
-char *
-id_text(const struct id *id, char out[ID_SIZE])
-{
-	static char text[ID_SIZE];
-	static struct id last;
-	int f[6];
-
-	if (*text == '\0' || last.second != id->second || last.serial != id->serial || last.origin != id->origin) {
-		last = *id;
-		civil_from_second(id->second, f);
-		snprintf(text, sizeof text, "%04d%02d%02dT%02d%02d%02d-%05u-%08x", f[0] % 10000, f[1], f[2],
-		    f[3], f[4], f[5], (unsigned)id->serial % 100000, (unsigned)id->origin);
-	}
-	return memcpy(out, text, sizeof text);
-}
-
-int
-id_parse(struct id *id, const char *text, size_t n)
-{
-	char copy[ID_SIZE], again[ID_SIZE];
-	unsigned serial, origin;
-	int f[6];
-
-	if (n >= sizeof copy)
-		return -1;
-	memcpy(copy, text, n);
-	copy[n] = '\0';
-	if (sscanf(copy, "%4d%2d%2dT%2d%2d%2d-%5u-%8x", &f[0], &f[1], &f[2],
-	    &f[3], &f[4], &f[5], &serial, &origin) != 8)
-		return -1;
-	id->second = second_from_civil(f);
-	id->serial = serial;
-	id->origin = origin;
-	return strcmp(id_text(id, again), copy) == 0 ? 0 : -1;
-}
-
-/* The clock may be set back; ids only go forward. */
-void
-id_next(struct id *id)
-{
-	static struct id last;
-
-	if (last.origin == 0)
-		last.origin = random_number();
-	if (now.wall / 1000 > last.second) {
-		last.second = now.wall / 1000;
-		last.serial = 0;
-	} else if (++last.serial > 99999) {
-		last.second++;
-		last.serial = 0;
-	}
-	*id = last;
-}
 
 char *
 spool_path(const struct spool *sp, char out[PATH_SIZE], enum folder f, const char *name)
@@ -237,15 +105,6 @@ spool_path_id(const struct spool *sp, char out[PATH_SIZE], enum folder f, const 
 
 	snprintf(name, sizeof name, "%s%s", id_text(id, text), end);
 	return spool_path(sp, out, f, name);
-}
-
-/* "ID" END as a name: its id, or -1. */
-int
-id_name(struct id *id, const char *name, const char *end)
-{
-	size_t n = strlen(name), m = strlen(end);
-
-	return n > m && strcmp(name + n - m, end) == 0 ? id_parse(id, name, n - m) : -1;
 }
 
 /* ---- the schedule ------------------------------------------------------------------ */
@@ -291,32 +150,78 @@ heap_pop(struct spool *sp)
 	return top;
 }
 
-/* Come back to this message later; the file's mtime says when, so that a
- * restart knows it too. */
-static void
-reschedule(struct spool *sp, const struct id *id, msec after)
+/* When the file's mtime says that it is to be looked at; 0: it is no file.
+ * Whatever set that, a month is long enough. */
+static long long
+file_due(struct spool *sp, const struct id *id)
 {
+	long long month = now.wall / 1000 + 30 * 86400;
+	char path[PATH_SIZE];
+	struct stat st;
+
+	if (lstat(spool_path_id(sp, path, QUEUE, id, ".eml"), &st) == -1 || !S_ISREG(st.st_mode))
+		return 0;
+	return st.st_mtime < month ? st.st_mtime : month;
+}
+
+/* It may wait for several things: then the file has the earliest. */
+void
+spool_touch(struct spool *sp, const struct id *id, long long second)
+{
+	long long due = file_due(sp, id);
 	char path[PATH_SIZE];
 	struct timespec t[2];
 
+	if (due > now.wall / 1000 && due <= second)
+		return;
 	memset(t, 0, sizeof t);
-	t[0].tv_sec = t[1].tv_sec = (time_t)((now.wall + after) / 1000);
+	t[0].tv_sec = t[1].tv_sec = (time_t)second;
 	utimensat(AT_FDCWD, spool_path_id(sp, path, QUEUE, id, ".eml"), t, 0);
-	if (heap_push(sp, t[1].tv_sec, id) == -1)
-		log_line("%s: out of memory: it waits in Queue until the next start", path);
+}
+
+void
+spool_wait(struct spool *sp, const struct id *id, long long second)
+{
+	char text[ID_SIZE];
+
+	if (second <= now.wall / 1000)
+		second = now.wall / 1000 + 1;
+	spool_touch(sp, id, second);
+	if (heap_push(sp, second, id) == -1)
+		log_line("%s: out of memory: it waits in Queue until the next start", id_text(id, text));
+}
+
+static int
+waiting_compare(const void *a, const void *b)
+{
+	return earlier(a, b) ? -1 : earlier(b, a) ? 1 : 0;
+}
+
+/* What is sorted is a heap. */
+void
+spool_retry(struct spool *sp)
+{
+	for (size_t i = 0; i < sp->waiting; i++)
+		sp->heap[i].due = now.wall / 1000;
+	if (sp->waiting > 0)
+		qsort(sp->heap, sp->waiting, sizeof *sp->heap, waiting_compare);
+	sp->forced = sp->waiting;
 }
 
 /* ---- Badmail ------------------------------------------------------------------------- */
 
-static int
-file_make(const char *path, const char *text, size_t n)
+/* What the last attempt left beside a queued message joins b. */
+static void
+note_read(struct spool *sp, const struct id *id, struct buf *b)
 {
-	int fd = disk_open(path, O_WRONLY | O_CREAT | O_TRUNC), answer;
+	char path[PATH_SIZE], text[NOTE_OCTETS];
+	int fd = open(spool_path_id(sp, path, QUEUE, id, ".txt"), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t n = fd != -1 ? read(fd, text, sizeof text) : 0;
 
-	if (fd == -1)
-		return -1;
-	answer = disk_write(fd, text, n) == -1 || disk_sync(fd) == -1 ? -1 : 0;
-	return close(fd) == -1 ? -1 : answer;
+	if (fd != -1)
+		close(fd);
+	if (n > 0)
+		buf_add(b, text, (size_t)n);
 }
 
 /* Move a file to Badmail and say why beside it.  0, or -1: it stays. */
@@ -331,13 +236,18 @@ spool_badmail(struct spool *sp, const char *from, const struct id *id, const cha
 	text_safe(safe, sizeof safe, origin, strlen(origin));
 	if (buf_addf(&b, "This message was set aside: %s.\n\nFrom:  %s\nWhen:  %s\n\n"
 	    "To try again, mend the file beside this one where it needs it, and move it\ninto Pickup.\n",
-	    why, safe, date_text(date, now.wall / 1000)) == 0 &&
-	    file_make(spool_path_id(sp, temp, SORTTEMP, id, ".txt"), b.data, b.len) == 0 &&
-	    disk_rename(temp, spool_path_id(sp, reason, BADMAIL, id, ".txt")) == 0)
-		answer = disk_rename(from, spool_path_id(sp, to, BADMAIL, id, ".eml"));
+	    why, safe, date_text(date, now.wall / 1000)) == 0) {
+		buf_addf(&b, "\n");
+		note_read(sp, id, &b);
+		if (disk_file(spool_path_id(sp, temp, SORTTEMP, id, ".txt"), b.data, b.len) == 0 &&
+		    disk_rename(temp, spool_path_id(sp, reason, BADMAIL, id, ".txt")) == 0)
+			answer = disk_rename(from, spool_path_id(sp, to, BADMAIL, id, ".eml"));
+	}
 	buf_free(&b);
 	if (answer == 0) {
 		log_line("%s badmail from=\"%s\" reason=\"%s\"", id_text(id, text), safe, why);
+		unlink(spool_path_id(sp, temp, QUEUE, id, ".txt"));
+		sp->badmail_at = 0;
 		return 0;
 	}
 	log_line("%s cannot be moved to Badmail: %s; reason=\"%s\"", id_text(id, text), strerror(errno), why);
@@ -346,60 +256,19 @@ spool_badmail(struct spool *sp, const char *from, const struct id *id, const cha
 	return -1;
 }
 
-/* ---- reading a queued message ------------------------------------------------------------ */
-
-/* Read the envelope of an open file.  Its length, or -1 and *why (a sentence,
- * or NULL: the system failed, see errno). */
-static long
-envelope_load(int fd, struct envelope *e, const char **why)
+/* badmail-limit, every now and then, and after each that was added. */
+static void
+badmail_prune(struct spool *sp)
 {
-	size_t size = COPY_OCTETS, have = 0;
-	char *text = NULL, *more;
-	long length = -1;
-	ssize_t n = 1;
+	const long long *most = sp->server->badmail_limit;
 
-	*why = NULL;
-	while (length == -1 && n > 0 && (more = memory(text, size)) != NULL) {
-		text = more;
-		while (have < size && (n = pread(fd, text + have, size - have, (off_t)have)) > 0)
-			have += (size_t)n;
-		if ((length = envelope_read(e, text, have, NULL, why)) == -1)
-			break;
-		if (e->complete && e->count > 0)
-			break;
-		envelope_free(e);
-		length = -1;
-		if (n == 0 || (size *= 2) > ENVELOPE_OCTETS) {
-			*why = "its envelope ends too early; the file is torn";
-			break;
-		}
-	}
-	free(text);
-	return length;
+	if (sp->badmail_at != 0 && now.tick - sp->badmail_at < BADMAIL_INTERVAL)
+		return;
+	sp->badmail_at = now.tick;
+	disk_prune(sp->folder[BADMAIL], most[0], most[1]);
 }
 
 /* ---- delivery into Drop -------------------------------------------------------------------- */
-
-static void
-drop_count(struct spool *sp)
-{
-	char path[PATH_SIZE];
-	struct dirent *d;
-	struct stat st;
-	DIR *dir;
-
-	if (sp->drop_at != 0 && now.tick - sp->drop_at < QUOTA_INTERVAL)
-		return;
-	sp->drop_at = now.tick;
-	if ((dir = opendir(sp->folder[DROP])) == NULL)
-		return;
-	sp->drop_used = 0;
-	sp->drop_full = false;
-	while ((d = readdir(dir)) != NULL)
-		if (strlen(d->d_name) < 256 && lstat(spool_path(sp, path, DROP, d->d_name), &st) == 0 && S_ISREG(st.st_mode))
-			sp->drop_used += st.st_size;
-	closedir(dir);
-}
 
 static bool
 quota_has(struct spool *sp, long long size)
@@ -408,7 +277,11 @@ quota_has(struct spool *sp, long long size)
 
 	if (quota == UNLIMITED)
 		return true;
-	drop_count(sp);
+	if (sp->drop_at == 0 || now.tick - sp->drop_at >= QUOTA_INTERVAL) {
+		sp->drop_at = now.tick;
+		sp->drop_used = disk_usage(sp->folder[DROP]);
+		sp->drop_full = false;
+	}
 	return sp->drop_used < quota && size <= quota - sp->drop_used;
 }
 
@@ -416,55 +289,6 @@ bool
 spool_quota(struct spool *sp)
 {
 	return quota_has(sp, 1) && !sp->drop_full;
-}
-
-/* Copy from fd at `from` to the end into `to`. */
-static int
-copy_rest(int fd, off_t from, int to)
-{
-	static char octets[COPY_OCTETS];
-	ssize_t n;
-
-	while ((n = pread(fd, octets, sizeof octets, from)) > 0) {
-		if (disk_write(to, octets, (size_t)n) == -1)
-			return -1;
-		from += n;
-	}
-	return n == 0 ? 0 : -1;
-}
-
-/* A copy of the message with this head, written at temp and renamed to path. */
-static int
-copy_place(int fd, off_t body, const struct buf *head, const char *temp, const char *path)
-{
-	int to, answer, error;
-
-	if ((to = disk_open(temp, O_WRONLY | O_CREAT | O_TRUNC)) == -1)
-		return -1;
-	answer = disk_write(to, head->data, head->len);
-	if (answer == 0)
-		answer = copy_rest(fd, body, to);
-	if (answer == 0)
-		answer = disk_sync(to);
-	if (close(to) == 0 && answer == 0 && disk_rename(temp, path) == 0)
-		return 0;
-	error = errno;
-	unlink(temp);
-	errno = error;
-	return -1;
-}
-
-/* Make a folder's entries durable. */
-static int
-folder_settle(const char *folder)
-{
-	int fd = open(folder, O_RDONLY | O_CLOEXEC), answer;
-
-	if (fd == -1)
-		return -1;
-	answer = disk_sync_folder(fd);
-	close(fd);
-	return answer;
 }
 
 /* The copy is written in Drop, which may be on another file system, under a
@@ -479,10 +303,10 @@ drop_copy(struct spool *sp, const struct id *id, int fd, off_t body, struct enve
 
 	snprintf(name, sizeof name, ".%s.tmp", id_text(id, text));
 	if (answer == 0)
-		answer = copy_place(fd, body, &head, spool_path(sp, temp, DROP, name),
+		answer = disk_copy(fd, body, &head, spool_path(sp, temp, DROP, name),
 		    spool_path_id(sp, path, DROP, id, ".eml"));
 	buf_free(&head);
-	return answer == -1 ? -1 : folder_settle(sp->folder[DROP]);
+	return answer == -1 ? -1 : disk_folder(sp->folder[DROP]);
 }
 
 /* Who lives here?  In *local, which shares the strings of e, they are open,
@@ -511,113 +335,448 @@ envelope_local(const struct spool *sp, const struct envelope *e, struct envelope
 	return n;
 }
 
-/* Mark these recipients finished in the queued file, and in e. */
+/* Open the queued file of a message whose envelope is known. */
 static int
-mark_accepted(int fd, struct envelope *e, const struct envelope *done)
-{
-	for (size_t i = 0; i < e->count; i++) {
-		if (done->rcpt[i].outcome != RCPT_OPEN || e->rcpt[i].outcome != RCPT_OPEN)
-			continue;
-		if (refused("write") || pwrite(fd, "x-accepted", 10, e->rcpt[i].mark) != 10)
-			return -1;
-		e->rcpt[i].outcome = RCPT_ACCEPTED;
-	}
-	return disk_sync(fd);
-}
-
-/* Some recipients are local and some are not, or Drop is far: copy and mark. */
-static int
-deliver_copy(struct spool *sp, const struct id *id, struct envelope *e, struct envelope *local)
+message_open(struct spool *sp, struct message *m)
 {
 	char path[PATH_SIZE];
-	struct envelope again;
-	const char *why;
-	int fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDWR), answer = -1;
-	long body;
 
-	if (fd == -1)
+	if (m->fd == -1)
+		m->fd = disk_open(spool_path_id(sp, path, QUEUE, &m->id, ".eml"), O_RDWR);
+	return m->fd == -1 ? -1 : 0;
+}
+
+/* Write a mark over a recipient's name in the file; all have ten octets.  The
+ * file's time is the schedule's, and stays. */
+static int
+mark(int fd, off_t at, const char *word)
+{
+	struct timespec t[2];
+	struct stat st;
+
+	if (disk_refused("write") || fstat(fd, &st) == -1 || pwrite(fd, word, 10, at) != 10)
 		return -1;
-	if ((body = envelope_load(fd, &again, &why)) != -1) {
-		envelope_free(&again);
-		answer = drop_copy(sp, id, fd, (off_t)body, local);
-		if (answer == 0)
-			answer = mark_accepted(fd, e, local);
-	}
-	close(fd);
-	return answer;
+	t[0] = st.st_atim;
+	t[1] = st.st_mtim;
+	return futimens(fd, t);
 }
 
 /* The local part of a delivery: 1 the file has moved, 0 its recipients have
  * copies, -1 errno. */
 static int
-deliver_local(struct spool *sp, const struct id *id, struct envelope *e, struct envelope *local,
-    size_t locals, long long size)
+deliver_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
 {
 	char from[PATH_SIZE], to[PATH_SIZE];
 
-	if (!quota_has(sp, size)) {
+	if (!quota_has(sp, m->size)) {
 		sp->drop_full = true;
 		errno = EDQUOT;
 		return -1;
 	}
-	if (locals == envelope_open(e)) {
-		if (disk_rename(spool_path_id(sp, from, QUEUE, id, ".eml"), spool_path_id(sp, to, DROP, id, ".eml")) == 0)
+	if (locals == m->env.count) {		/* nobody else is named in it */
+		if (disk_rename(spool_path_id(sp, from, QUEUE, &m->id, ".eml"), spool_path_id(sp, to, DROP, &m->id, ".eml")) == 0) {
+			if (m->noted)
+				unlink(spool_path_id(sp, from, QUEUE, &m->id, ".txt"));
 			return 1;
+		}
 		if (errno != EXDEV)
 			return -1;
 	}
-	return deliver_copy(sp, id, e, local);
+	return message_open(sp, m) == -1 ? -1 : drop_copy(sp, &m->id, m->fd, (off_t)m->body, local);
 }
 
-/* One attempt at a message that stands in Queue. */
-static void
-deliver(struct spool *sp, const struct id *id, struct envelope *e, long long size)
+/* Might somebody want to be told of a success? */
+static bool
+wants_success(const struct envelope *e)
 {
-	char text[ID_SIZE], to[400], path[PATH_SIZE];
-	struct envelope local;
-	size_t locals = envelope_local(sp, e, &local);
-	int answer = local.rcpt == NULL ? -1 : 0;
+	char value[ARGS_OCTETS + 1];
 
-	if (locals > 0) {
-		envelope_text(&local, to, sizeof to);
-		if ((answer = deliver_local(sp, id, e, &local, locals, size)) != -1) {
-			sp->drop_used += size;
-			log_line("%s delivered folder=%s to=%s", id_text(id, text), sp->server->home->drop, to);
-		} else
-			log_line("%s deferred seconds=%lld to=%s reason=\"%s: %s\"", id_text(id, text),
-			    sp->server->local_retry / 1000, to, sp->folder[DROP],
-			    errno == EDQUOT ? "the drop folder is over its quota" : strerror(errno));
+	for (size_t i = 0; i < e->count; i++)
+		if (args_value(e->rcpt[i].args, "NOTIFY", value) && text_compare(value, "NEVER") != 0)
+			return true;
+	return false;
+}
+
+/* An attempt at the recipients who live here; true: the file has moved. */
+static bool
+attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
+{
+	struct attempt a = { true, NULL, 0, false, false };
+	char words[WORDS_SIZE], text[ID_SIZE], to[400];
+	int answer;
+
+	envelope_text(local, RCPT_OPEN, to, sizeof to);
+	if (wants_success(&m->env))
+		message_open(sp, m);		/* for the report, while it has this name */
+	if ((answer = deliver_local(sp, m, local, locals)) != -1) {
+		sp->drop_used += m->size;
+		log_line("%s delivered folder=%s to=%s", id_text(&m->id, text), sp->server->home->drop, to);
 	}
-	free(local.rcpt);
-	if (answer == 0 && envelope_open(e) == 0 &&
-	    (answer = unlink(spool_path_id(sp, path, QUEUE, id, ".eml"))) == 0)
-		answer = 1;
-	if (answer != 1)
-		reschedule(sp, id, sp->server->local_retry);
+	snprintf(words, sizeof words, "%s %.500s: %s", errno == EDQUOT ? "4.2.2" : errno == ENOSPC ? "4.3.1" : "4.3.0", sp->folder[DROP],
+	    errno == EDQUOT ? "the drop folder is over its quota" : strerror(errno));
+	for (size_t i = 0; i < m->env.count; i++) {
+		struct recipient *r = &m->env.rcpt[i];
+
+		r->chosen = local->rcpt[i].outcome == RCPT_OPEN && r->outcome == RCPT_OPEN;
+		if (r->chosen)
+			recipient_outcome(r, answer == -1 ? RCPT_DEFERRED : RCPT_ACCEPTED, answer == -1 ? words : NULL, NULL);
+	}
+	a.moved = answer == 1;
+	spool_conclude(sp, m, &a);
+	return a.moved;
 }
 
-/* A queued message's time has come: open it, and try. */
+/* One look at a queued message whose envelope is in m: what is ours is
+ * delivered; who lives elsewhere is made ready.  Takes m. */
 static void
-deliver_due(struct spool *sp, const struct id *id)
+deliver(struct spool *sp, struct message *m)
 {
+	struct envelope local;
+	size_t locals = envelope_local(sp, &m->env, &local);
+	bool moved = false;
+
+	if (local.rcpt == NULL)
+		spool_wait(sp, &m->id, (now.wall + sp->server->local_retry) / 1000);
+	else if (locals > 0)
+		moved = attempt_local(sp, m, &local, locals);
+	locals = local.rcpt == NULL;
+	free(local.rcpt);
+	if (m->fd != -1)
+		close(m->fd);
+	m->fd = -1;
+	if (moved || locals || envelope_open(&m->env) == 0) {
+		spool_release(m);
+		return;
+	}
+	m->next = NULL;
+	*sp->ready_end = m;
+	sp->ready_end = &m->next;
+}
+
+struct message *
+spool_ready(struct spool *sp)
+{
+	struct message *m = sp->ready;
+
+	if (m != NULL && (sp->ready = m->next) == NULL)
+		sp->ready_end = &sp->ready;
+	return m;
+}
+
+bool
+spool_local(const struct spool *sp, const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at == NULL || domain_local(config_domain(sp->server, at + 1));
+}
+
+struct message *
+spool_take(struct spool *sp, const struct id *id)
+{
+	struct message *m = spool_new(id);
 	char path[PATH_SIZE];
-	struct envelope e;
 	struct stat st;
 	const char *why = NULL;
-	long length = -1;
-	int fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDONLY);
 
-	if (fd == -1 && errno == ENOENT)
-		return;			/* somebody took it out */
-	if (fd != -1 && fstat(fd, &st) == 0)
-		length = envelope_load(fd, &e, &why);
+	if (m != NULL && (m->fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno == ENOENT) {
+		spool_release(m);		/* somebody took it out */
+		return NULL;
+	}
+	if (m != NULL && m->fd != -1 && fstat(m->fd, &st) == 0 && (m->body = envelope_load(m->fd, &m->env, &why)) != -1) {
+		m->size = st.st_size;
+		m->state = MESSAGE_KEPT;
+		m->noted = st.st_mtime > id->second;	/* it was put off, so maybe */
+		return m;
+	}
+	if (why == NULL || spool_badmail(sp, path, id, "Queue", why) == -1)
+		spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+	spool_release(m);
+	return NULL;
+}
+
+/* ---- what an attempt came to ------------------------------------------------------------------- */
+
+/* What a mark means while its report is on its way: SortTemp/ID.marks, ID of
+ * the report, has the id of the message, then marks and where to write them.
+ * They are written when the report is committed; see the head of this file. */
+static int
+marks_write(struct spool *sp, const struct report *r, const struct id *id)
+{
+	const char *word = r->action == FAILED ? "x-rejected" : "x-notified";
+	char path[PATH_SIZE], text[ID_SIZE];
+	struct buf b = { 0 };
+	int answer = buf_addf(&b, "%s\n", id_text(&r->m->id, text));
+
+	for (size_t i = 0; answer == 0 && i < r->m->env.count; i++)
+		if (report_covers(r, &r->m->env.rcpt[i]))
+			answer = buf_addf(&b, "%s %lld\n", word, (long long)r->m->env.rcpt[i].mark);
+	if (answer == 0)
+		answer = disk_file(spool_path_id(sp, path, SORTTEMP, id, ".marks"), b.data, b.len);
+	buf_free(&b);
+	return answer;
+}
+
+/* Nothing is open any more: it goes, or what nobody can be told of is kept. */
+static void
+message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted)
+{
+	char path[PATH_SIZE];
+	bool rejected = false;
+
+	for (size_t i = 0; i < e->count; i++)
+		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
+	spool_path_id(sp, path, QUEUE, id, ".eml");
+	if (rejected && *e->sender == '\0' && spool_badmail(sp, path, id, "Queue",
+	    "it could not be delivered, and has no sender to whom it could be returned") == 0)
+		return;
+	if (unlink(path) == 0)
+		sp->dirty = true;
+	if (noted)
+		unlink(spool_path_id(sp, path, QUEUE, id, ".txt"));
+}
+
+/* Marks were written: has the file an open recipient left? */
+static void
+message_look(struct spool *sp, const struct id *id, int fd)
+{
+	struct envelope e;
+	const char *why;
+
+	if (envelope_load(fd, &e, &why) == -1)
+		return;
+	if (envelope_open(&e) == 0)
+		message_end(sp, id, &e, true);
+	envelope_free(&e);
+}
+
+/* The report is committed: make its marks; or it was not, and nothing has
+ * happened.  *id is the message it was about.  -1: they could not be made, and
+ * then the report must wait for them, or it would be made again. */
+static int
+marks_settle(struct spool *sp, const struct id *report, bool kept, struct id *id)
+{
+	char path[PATH_SIZE], queued[PATH_SIZE], text[ID_SIZE], word[11];
+	FILE *f = fopen(spool_path_id(sp, path, SORTTEMP, report, ".marks"), "r");
+	int fd = -1, answer = 0;
+	long long at;
+
+	if (f == NULL)
+		return errno == ENOENT ? 0 : -1;
+	if (fscanf(f, "%35s", text) == 1 && id_parse(id, text, strlen(text)) == 0 && kept &&
+	    (fd = disk_open(spool_path_id(sp, queued, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno != ENOENT)
+		answer = -1;
+	while (fd != -1 && answer == 0 && fscanf(f, "%10s %lld", word, &at) == 2)
+		answer = mark(fd, (off_t)at, word);
+	fclose(f);
+	if (fd != -1 && answer == 0 && (answer = disk_sync(fd)) == 0)
+		message_look(sp, id, fd);
 	if (fd != -1)
 		close(fd);
-	if (length != -1) {
-		deliver(sp, id, &e, st.st_size);
-		envelope_free(&e);
-	} else if (why == NULL || spool_badmail(sp, path, id, "Queue", why) == -1)
-		reschedule(sp, id, sp->server->local_retry);
+	if (answer == 0)
+		unlink(path);
+	return answer;
+}
+
+/* Its envelope, to the original's sender; a copy of failures to whom the
+ * operator named. */
+static int
+report_envelope(const struct report *r, const struct buf *text, struct envelope *e)
+{
+	const char *copy = r->action == FAILED ? r->server->ndr_copy_to : NULL;
+
+	if (envelope_sender(e, "", report_args(r, text)) == -1 || envelope_add(e, r->m->env.sender, NULL) == -1)
+		return -1;
+	return copy != NULL && !envelope_has(e, copy) ? envelope_add(e, copy, NULL) : 0;
+}
+
+/* Write the report into the batch; -1: it could not be. */
+static int
+report_send(struct spool *sp, const struct report *r)
+{
+	char text[ID_SIZE], of[ID_SIZE], to[300], path[PATH_SIZE];
+	struct buf b = { 0 };
+	struct message *m;
+	struct id id;
+
+	id_next(&id);
+	if ((m = spool_new(&id)) == NULL)
+		return -1;
+	m->report = r->action == FAILED || r->action == DELAYED;
+	if (report_write(r, &id, &b) == -1 || report_envelope(r, &b, &m->env) == -1 ||
+	    (m->report && marks_write(sp, r, &id) == -1) ||
+	    spool_create(sp, m, "") == -1 || spool_write(m, b.data, b.len) == -1) {
+		log_line("%s cannot be reported on: %s; it is tried again", id_text(&r->m->id, text), strerror(errno));
+		unlink(spool_path_id(sp, path, SORTTEMP, &id, ".marks"));
+		spool_abandon(sp, m);
+		buf_free(&b);
+		return -1;
+	}
+	buf_free(&b);
+	log_line("%s bounce of=%s to=%s action=%s", id_text(&id, text), id_text(&r->m->id, of),
+	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), report_action(r->action));
+	spool_commit(sp, m);
+	return 0;
+}
+
+/* One report for all recipients it covers; none when it covers nobody.  -1: the
+ * disk would not take it. */
+static int
+report_some(struct spool *sp, struct message *m, const struct attempt *a, enum action action)
+{
+	struct report r = { action, sp->server, m, a, 0 };
+	bool any = false;
+
+	r.until = m->id.second + (a->local ? sp->server->local_expire : sp->server->expire) / 1000;
+	for (size_t i = 0; i < m->env.count; i++)
+		any |= report_covers(&r, &m->env.rcpt[i]);
+	if (!any)
+		return 0;
+	if (message_open(sp, m) == -1 || report_send(sp, &r) == -1)
+		return -1;
+	/* Until the report is committed they are as good as open. */
+	for (size_t i = 0; action == FAILED && i < m->env.count; i++)
+		if (report_covers(&r, &m->env.rcpt[i]))
+			m->env.rcpt[i].outcome = RCPT_REPORTED;
+	return 0;
+}
+
+void
+spool_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next)
+{
+	char path[PATH_SIZE], date[DATE_SIZE], date_next[DATE_SIZE];
+	struct buf b = { 0 };
+	int fd;
+
+	if (file_due(sp, id) == 0)
+		return;			/* somebody took it out */
+	buf_addf(&b, "%s\n\nLast attempt:  %s\n", words, date_text(date, now.wall / 1000));
+	if (next != 0)
+		buf_addf(&b, "Next attempt:  %s\n", date_text(date_next, next));
+	if (transcript != NULL)
+		buf_addf(&b, "\n%s", transcript);
+	fd = open(spool_path_id(sp, path, QUEUE, id, ".txt"), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd != -1) {
+		if (write(fd, b.data, b.len) != (ssize_t)b.len)
+			unlink(path);
+		close(fd);
+	}
+	buf_free(&b);
+}
+
+/* Whose time is over?  And when is the next attempt at the others, 0 none. */
+static long long
+outcomes_time(struct spool *sp, struct message *m, const struct attempt *a)
+{
+	const struct server *s = sp->server;
+	long long second = now.wall / 1000, notify = a->local ? s->local_notify : s->notify, next;
+	long long expires = m->id.second + (a->local ? s->local_expire : s->expire) / 1000;
+	size_t deferred = 0;
+
+	next = a->next ? a->next : a->local ? second + s->local_retry / 1000 : config_attempt(s, m->id.second, false);
+	for (size_t i = 0; i < m->env.count; i++) {
+		struct recipient *r = &m->env.rcpt[i];
+
+		if (!r->chosen || r->outcome != RCPT_DEFERRED)
+			continue;
+		r->expired = expires <= second;
+		r->outcome = r->expired ? RCPT_REJECTED : RCPT_DEFERRED;
+		deferred += !r->expired;
+		if (notify != UNLIMITED && !r->notified && m->id.second + notify / 1000 < next)
+			next = m->id.second + notify / 1000 > second ? m->id.second + notify / 1000 : next;
+	}
+	return deferred == 0 ? 0 : next < expires ? next : expires;
+}
+
+/* Marks for those who need no report first; durable, so that a copy in Drop or
+ * at a next hop stays the only one.  Where all are finished no mark is needed,
+ * for the file goes; unless it goes to Badmail.  1 others are open, as far as m
+ * knows; 0 nobody; -1 the disk failed. */
+static int
+outcomes_mark(struct spool *sp, struct message *m)
+{
+	bool others = false, rejected = false, marked = false;
+	char id[ID_SIZE];
+	int answer = 0;
+
+	for (size_t i = 0; i < m->env.count; i++) {
+		others |= m->env.rcpt[i].outcome != RCPT_ACCEPTED && m->env.rcpt[i].outcome != RCPT_REJECTED;
+		rejected |= m->env.rcpt[i].outcome == RCPT_REJECTED;
+	}
+	if (!others && (!rejected || *m->env.sender != '\0'))
+		return 0;
+	if (message_open(sp, m) == -1)
+		return -1;
+	for (size_t i = 0; i < m->env.count && answer == 0; i++) {
+		const struct recipient *r = &m->env.rcpt[i];
+
+		if (!r->chosen || (r->outcome != RCPT_ACCEPTED && r->outcome != RCPT_REJECTED))
+			continue;
+		marked = true;
+		answer = mark(m->fd, r->mark, r->outcome == RCPT_ACCEPTED ? "x-accepted" : "x-rejected");
+	}
+	if (answer == -1 || (marked && disk_sync(m->fd) == -1)) {
+		log_line("%s cannot be marked: %s; somebody may get it twice", id_text(&m->id, id), strerror(errno));
+		return -1;
+	}
+	return others;
+}
+
+/* Tell the sender what is to be told; -1: the disk would not take the report of
+ * a failure, and who it is about stays open. */
+static int
+outcomes_report(struct spool *sp, struct message *m, const struct attempt *a)
+{
+	const struct server *s = sp->server;
+	long long notify = a->local ? s->local_notify : s->notify;
+
+	if (!a->dsn)
+		report_some(sp, m, a, a->local ? DELIVERED : RELAYED);
+	if (notify != UNLIMITED && m->id.second + notify / 1000 <= now.wall / 1000)
+		report_some(sp, m, a, DELAYED);
+	return report_some(sp, m, a, FAILED);
+}
+
+void
+spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
+{
+	long long next = outcomes_time(sp, m, a);
+	struct buf words = { 0 };
+	bool noted = next != 0;
+
+	report_log(m, sp->server->name, a->local, next);
+	if (outcomes_report(sp, m, a) == -1) {
+		next = (now.wall + sp->server->local_retry) / 1000;
+		for (size_t i = 0; i < m->env.count; i++)
+			if (m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED)
+				m->env.rcpt[i].outcome = RCPT_DEFERRED;
+	}
+	for (size_t i = 0; i < m->env.count; i++)
+		noted |= m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED;
+	if (a->moved)
+		return;
+	if (noted) {
+		report_words(m, &words);
+		spool_note(sp, &m->id, words.data ? words.data : "", a->transcript, next);
+		buf_free(&words);
+		m->noted = true;
+	}
+	switch (outcomes_mark(sp, m)) {
+	case 0:
+		message_end(sp, &m->id, &m->env, m->noted);
+		break;
+	case 1:
+		if (next == 0)
+			message_look(sp, &m->id, m->fd);
+		break;
+	default:
+		if (next == 0)
+			next = (now.wall + sp->server->local_retry) / 1000;
+	}
+	if (next != 0 && a->next != 0)
+		spool_touch(sp, &m->id, next);
+	else if (next != 0)
+		spool_wait(sp, &m->id, next);
 }
 
 /* ---- a message on its way in ------------------------------------------------------------------ */
@@ -636,7 +795,7 @@ spool_room(struct spool *sp, long long size)
 				sp->room = 0;
 		}
 	}
-	if (refused("space"))
+	if (disk_refused("space"))
 		return errno;
 	return sp->room > 0 && size <= sp->room ? 0 : ENOSPC;
 }
@@ -654,9 +813,11 @@ spool_new(const struct id *id)
 	return m;
 }
 
-static void
-message_free(struct message *m)
+void
+spool_release(struct message *m)
 {
+	if (m == NULL)
+		return;
 	if (m->fd != -1)
 		close(m->fd);
 	envelope_free(&m->env);
@@ -675,6 +836,7 @@ spool_create(struct spool *sp, struct message *m, const char *head)
 		errno = ENOMEM;
 	else if (m->fd != -1)
 		answer = spool_write(m, b.data, b.len);
+	m->body = (long)(b.len - strlen(head));
 	if (answer == -1)
 		m->error = errno;
 	buf_free(&b);
@@ -709,7 +871,7 @@ spool_abandon(struct spool *sp, struct message *m)
 		return;			/* then it is the spool's */
 	if (m->fd != -1)
 		unlink(spool_path_id(sp, path, SORTTEMP, &m->id, ".eml"));
-	message_free(m);
+	spool_release(m);
 }
 
 void
@@ -738,7 +900,7 @@ lose(struct spool *sp, struct message *m, enum folder where, int error)
 static void
 sync_files(struct spool *sp)
 {
-	bool together = sp->batch_count > 1 && sync_together(sp->queue);
+	bool together = sp->batch_count > 1 && disk_sync_together(sp->queue);
 	struct message *m;
 
 	for (m = sp->batch; m != NULL; m = m->next) {
@@ -784,8 +946,13 @@ spool_sync(struct spool *sp)
 	struct clock c;
 	int error;
 
-	if (sp->batch == NULL)
+	if (sp->batch == NULL) {
+		if (sp->dirty)
+			disk_sync_folder(sp->queue);
+		sp->dirty = false;
 		return;
+	}
+	sp->dirty = false;
 	clock_source(&c);
 	sync_files(sp);
 	files = since(&c);
@@ -812,7 +979,7 @@ spool_sync(struct spool *sp)
 bool
 spool_pending(const struct spool *sp)
 {
-	return sp->batch != NULL;
+	return sp->batch != NULL || sp->dirty;
 }
 
 const char *
@@ -832,32 +999,53 @@ claim_settle(struct spool *sp, const struct message *m)
 	if (m->state == MESSAGE_KEPT) {
 		log_line("%s received server=\"%s\" from=<%s> to=%s size=%lld with=pickup", id_text(&m->id, id),
 		    sp->server->name, text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
-		    envelope_text(&m->env, to, sizeof to), m->size);
+		    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size);
 		unlink(claim);
 	} else if (rename(claim, spool_path_id(sp, back, PICKUP, &m->id, ".eml")) == -1)
 		log_line("%s: %s; it is read again at the next start", claim, strerror(errno));
 }
 
-/* What was handed over since the commit stays for the next one. */
+/* Take those off the batch whose commit is over; what was handed over since
+ * stays for the next one. */
+static struct message *
+batch_take(struct spool *sp)
+{
+	struct message **at = &sp->batch, *over = NULL, **over_end = &over, *m;
+
+	while ((m = *at) != NULL)
+		if (m->state == MESSAGE_PENDING) {
+			at = &m->next;
+		} else {
+			*at = m->next;
+			*over_end = m;
+			over_end = &m->next;
+			sp->batch_count--;
+		}
+	*over_end = NULL;
+	sp->batch_end = at;
+	return over;
+}
+
 void
 spool_settle(struct spool *sp)
 {
-	struct message **at = &sp->batch, *m;
+	struct message *m = batch_take(sp), *next;
+	long long later = (now.wall + sp->server->local_retry) / 1000;
+	struct id of = { 0 };
+	int marked;
 
-	while ((m = *at) != NULL) {
-		if (m->state == MESSAGE_PENDING) {
-			at = &m->next;
-			continue;
-		}
-		*at = m->next;
-		sp->batch_count--;
+	for (; m != NULL; m = next) {
+		next = m->next;
 		if (m->claimed)
 			claim_settle(sp, m);
-		if (m->state == MESSAGE_KEPT)
-			deliver(sp, &m->id, &m->env, m->size);
-		message_free(m);
+		marked = m->report ? marks_settle(sp, &m->id, m->state == MESSAGE_KEPT, &of) : 0;
+		if (m->report && (m->state != MESSAGE_KEPT || marked == -1))
+			spool_wait(sp, m->state == MESSAGE_KEPT ? &m->id : &of, later);
+		if (m->state == MESSAGE_KEPT && marked == 0)
+			deliver(sp, m);
+		else
+			spool_release(m);
 	}
-	sp->batch_end = at;
 }
 
 /* ---- opening, waiting ------------------------------------------------------------------------------------ */
@@ -886,10 +1074,14 @@ recover_temp(void *with, const char *name)
 {
 	struct spool *sp = with;
 	char path[PATH_SIZE];
-	struct id id;
+	struct id id, of;
 
 	if (id_name(&id, name, ".claim") == 0)
 		return true;
+	if (id_name(&id, name, ".marks") == 0) {
+		marks_settle(sp, &id, access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == 0, &of);
+		return true;
+	}
 	if (id_name(&id, name, ".eml") == -1 && id_name(&id, name, ".txt") == -1)
 		return false;
 	spool_path(sp, path, SORTTEMP, name);
@@ -897,21 +1089,24 @@ recover_temp(void *with, const char *name)
 	return true;
 }
 
+/* All are due now: the first look at each finds out when.  With many, and a
+ * cold disk, to look at all of them here would take long. */
 static bool
 recover_queue(void *with, const char *name)
 {
 	struct spool *sp = with;
 	char path[PATH_SIZE];
-	long long month = now.wall / 1000 + 30 * 86400;
-	struct stat st;
 	struct id id;
 
-	if (strlen(name) > 255 || id_name(&id, name, ".eml") == -1 ||
-	    lstat(spool_path(sp, path, QUEUE, name), &st) == -1 || !S_ISREG(st.st_mode))
+	if (id_name(&id, name, ".txt") == 0) {
+		if (access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == -1)
+			unlink(spool_path_id(sp, path, QUEUE, &id, ".txt"));
+		return true;
+	}
+	if (id_name(&id, name, ".eml") == -1)
 		return false;
-	/* Whatever set the time of a file, a month is long enough. */
-	if (heap_push(sp, st.st_mtime < month ? st.st_mtime : month, &id) == -1)
-		log_line("%s: out of memory: it waits until the next start", path);
+	if (heap_push(sp, now.wall / 1000, &id) == -1)
+		log_line("%s: out of memory: it waits until the next start", name);
 	return true;
 }
 
@@ -1013,6 +1208,7 @@ spool_open(const struct server *s, char *why, size_t size)
 	sp->server = s;
 	sp->lock = sp->queue = -1;
 	sp->batch_end = &sp->batch;
+	sp->ready_end = &sp->ready;
 	if (folders_make(sp, why, size) == -1) {
 		spool_close(sp);
 		return NULL;
@@ -1033,6 +1229,7 @@ void
 spool_close(struct spool *sp)
 {
 	struct spool **at = &spools;
+	struct message *m;
 
 	if (sp == NULL)
 		return;
@@ -1042,6 +1239,8 @@ spool_close(struct spool *sp)
 		*at = sp->next;
 	spool_sync(sp);
 	spool_settle(sp);
+	while ((m = spool_ready(sp)) != NULL)
+		spool_release(m);
 	free(sp->heap);
 	if (sp->queue != -1)
 		close(sp->queue);
@@ -1055,10 +1254,30 @@ spool_want(const struct spool *sp, msec *until)
 {
 	msec due = sp->waiting > 0 ? now.tick + sp->heap[0].due * 1000 - now.wall : *until;
 
-	if (sp->batch != NULL)
+	if (sp->batch != NULL || sp->ready != NULL || sp->dirty)
 		due = now.tick;		/* complete since the last commit */
 	if (due < *until)
 		*until = due;
+}
+
+/* A queued message's time may have come: its file says so. */
+static void
+deliver_due(struct spool *sp, const struct id *id)
+{
+	long long due = file_due(sp, id);
+	bool forced = sp->forced > 0;
+	struct message *m;
+	struct id of;
+
+	sp->forced -= forced;
+	if (due == 0)
+		return;			/* somebody took it out, or it never was one of ours */
+	if (due > now.wall / 1000 && !forced)
+		heap_push(sp, due, id);
+	else if (marks_settle(sp, id, true, &of) == -1)
+		spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+	else if ((m = spool_take(sp, id)) != NULL)
+		deliver(sp, m);
 }
 
 void
@@ -1067,6 +1286,9 @@ spool_step(struct spool *sp)
 	for (int i = 0; i < DUE_TURN && sp->waiting > 0 && sp->heap[0].due * 1000 <= now.wall; i++) {
 		struct waiting w = heap_pop(sp);
 
+		while (sp->waiting > 0 && sp->heap[0].due == w.due && memcmp(&sp->heap[0].id, &w.id, sizeof w.id) == 0)
+			heap_pop(sp);
 		deliver_due(sp, &w.id);
 	}
+	badmail_prune(sp);
 }

@@ -211,6 +211,7 @@ by_pickup() {
 # --- all at once ---
 
 cat >clients.conf <<-'END'
+	resolver 127.0.0.1:1
 	server clients {
 	    general { listen 127.0.0.1:0; hostname mail.example.org; mailroot root; connections 100 }
 	    domain example.org default { drop Drop }

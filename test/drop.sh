@@ -5,6 +5,7 @@
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
 cat >conf <<'E'
+resolver 127.0.0.1:1
 server small {
 	general { listen 127.0.0.1:0; hostname mail.here.example; mailroot a }
 	delivery { local-retry 1h }

@@ -9,7 +9,7 @@
 cmp -s sample "$TOP/smtpd.conf" || fail 'smtpd.conf is not what the table prints: make -B smtpd.conf'
 "$SMTPD" -n -f "$TOP/smtpd.conf" || fail 'the sample is refused'
 "$SMTPD" explain manual >manual
-sed -n '/^\.Ss general/,/^\.Sh SEE/p' "$TOP/smtpd.conf.5" | sed '$d' >section
+sed -n '/^\.Ss top level/,/^\.Sh SEE/p' "$TOP/smtpd.conf.5" | sed '$d' >section
 cmp -s manual section || fail 'smtpd.conf.5 is not what the table prints'
 "$SMTPD" explain relay | grep -q 'Access: Relay restrictions' || fail 'explain relay does not explain'
 "$SMTPD" explain nonsense 2>/dev/null && fail 'explain nonsense succeeded'

@@ -5,6 +5,7 @@
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
 cat >conf <<'E'
+resolver 127.0.0.1:1                            # so mail for another domain waits
 server s {
 	general { listen 127.0.0.1:0; hostname mail.here.example; mailroot m }
 	delivery { local-retry 1h }
@@ -72,7 +73,7 @@ for i in 'rename 2' 'open 2' 'write 3' 'write 5' 'write 6' 'sync 3' 'sync 4' 'sy
 	    'RCPT TO:<d@far.example>' DATA '' "this is $i" . QUIT | say >answers
 	grep -q '^250 2.6.0' answers || fail "not accepted with $i"
 	n=$((n + 1))
-	wait_for "[ \"\$(grep -c 'deferred seconds=3600 .*I[^ ]*/[^ ]* error' server.log)\" = $n ]"
+	wait_for "[ \"\$(grep -cE '(deferred seconds=3600 .*|cannot be marked: )I[^ ]*/[^ ]* error' server.log)\" = $n ]"
 	later
 	wait_for 'grep -q "x-accepted: c@here" m/Queue/*'
 	is "$(sed -n 's/^x-receiver: \([bcd]\)@.*/\1/p' m/Drop/* | tr -d '\n')" bc "in Drop with $i"

@@ -3,15 +3,22 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd:   session pickup spool message config address conn log
+	smtpd:   session pickup relay dest spool config settings address dns conn log
 	session: spool message config address conn log
-	pickup:  spool message address config log
-	spool:   message config address log
+	pickup:  spool message log
+	relay:   dest route spool mime message config conn log
+	dest:    route config spool message log
+	spool:   report message config disk log
+	report:  message log
+	mime:    log
 	message: address log
-	config:  address log
+	route:   config address dns log
+	config:  settings address log
+	settings: log
 	dns:     address conn log
 	address: log
 	conn:    log
+	disk:    log
 	log:
 '
 . "${TEST:-$(dirname "$0")}/lib.sh"

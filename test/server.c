@@ -141,8 +141,8 @@ main(int argc, char **argv)
 	if (text != NULL)
 		faults_read(text);
 	if (text != NULL || getenv("FAULT_FILE") != NULL)
-		spool_fault = fault;
-	if (spool_fault != NULL || getenv("FAULT_MEMORY") != NULL)
+		disk_fault = fault;
+	if (disk_fault != NULL || getenv("FAULT_MEMORY") != NULL)
 		memory = fault_memory;
 	real_clock = clock_source;
 	if (getenv("CLOCK_FILE") != NULL)

@@ -1,12 +1,11 @@
 #!/bin/sh
 # Goal: no setting without effect, none without a test.
-# - every directive that `smtpd explain' prints is used in some test;
+# - every directive that `smtpd explain manual' prints is used in some test;
 # - here: badmail names its folder, hostname signs, drop may be elsewhere, a mailroot is made with all its folders.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
-"$SMTPD" explain | awk '/^    [a-z]/ { inside = 1 } /^        [^# ]/ && inside { print $1 } /^        # hostname/ { print $2 }' |
-	sort -u >names
-[ "$(wc -l <names)" -ge 15 ] || fail 'the settings were not found in what explain prints'
+"$SMTPD" explain manual | sed -n 's/^\.It Ic //p' | sort -u >names
+[ "$(wc -l <names)" -ge 35 ] || fail 'the settings were not found in what explain manual prints'
 while read -r name; do
 	grep -qE "(^|[^a-z-])${name}[ \"\\\\]" "$TEST"/*.sh "$TEST"/*.conf "$TEST"/unit_*.c || echo "$name"
 done <names >missing

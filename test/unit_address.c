@@ -1,6 +1,7 @@
 /*
  * unit_address.c - who and where, as RFC 5321 4.1.2 and 4.1.3 spell them: what
- * is taken, what it becomes, and above all what is refused.
+ * is taken, what it becomes, and above all what is refused; and domains as the
+ * DNS has them.
  */
 #include "test.h"
 
@@ -196,6 +197,134 @@ xtext(void)
 	    !xtext_valid("\303\244"));
 }
 
+/* ---- U-labels and A-labels ------------------------------------------------------------------ */
+
+static const struct { const char *domain, *want; } alabels[] = {
+	{ "example.com", "example.com" }, { "a", "a" }, { "EXAMPLE.Com", "example.com" }, { "a_b.1-2.example", "a_b.1-2.example" },
+	{ "xn--bcher-kva.example", "xn--bcher-kva.example" }, { "XN--Bcher-KVA.example", "xn--bcher-kva.example" },
+	{ "b\303\274cher.example", "xn--bcher-kva.example" }, { "B\303\274cher.EXAMPLE", "xn--bcher-kva.example" },
+	{ "m\303\274nchen.de", "xn--mnchen-3ya.de" },
+	{ "\344\276\213\343\201\210.\343\203\206\343\202\271\343\203\210", "xn--r8jz45g.xn--zckzah" },
+	{ "a.\303\274.b.\303\274", "a.xn--tda.b.xn--tda" }, { "a-\303\274", "xn--a--yka" },
+	{ "\302\200", "xn--a" }, { "\364\217\277\277", "xn--dn32g" },		/* the least and the last there is */
+	{ "\360\237\230\200.example", "xn--e28h.example" },
+	/* RFC 3492 7.1, in lower case as far as ASCII goes; its (H) is too long, its (S) is no label */
+	{ "\331\204\331\212\331\207\331\205\330\247\330\250\330\252\331\203\331\204\331\205\331\210\330\264"
+	    "\330\271\330\261\330\250\331\212\330\237",
+	    "xn--egbpdaj6bu4bxfgehfvwxn" },
+	{ "\344\273\226\344\273\254\344\270\272\344\273\200\344\271\210\344\270\215\350\257\264\344\270\255\346\226\207",
+	    "xn--ihqwcrb4cv8a8dqg056pqjye" },
+	{ "\344\273\226\345\200\221\347\210\262\344\273\200\351\272\275\344\270\215\350\252\252\344\270\255\346\226\207",
+	    "xn--ihqwctvzc91f659drss3x8bo0yb" },
+	{ "Pro\304\215prost\304\233nemluv\303\255\304\215esky",
+	    "xn--proprostnemluvesky-uyb24dma41a" },
+	{ "\327\234\327\236\327\224\327\224\327\235\327\244\327\251\327\225\327\230\327\234\327\220\327\236"
+	    "\327\223\327\221\327\250\327\231\327\235\327\242\327\221\327\250\327\231\327\252",
+	    "xn--4dbcagdahymbxekheh6e0a7fei0b" },
+	{ "\340\244\257\340\244\271\340\244\262\340\245\213\340\244\227\340\244\271\340\244\277\340\244\250"
+	    "\340\245\215\340\244\246\340\245\200\340\244\225\340\245\215\340\244\257\340\245\213\340\244\202"
+	    "\340\244\250\340\244\271\340\245\200\340\244\202\340\244\254\340\245\213\340\244\262\340\244\270"
+	    "\340\244\225\340\244\244\340\245\207\340\244\271\340\245\210\340\244\202",
+	    "xn--i1baa7eci9glrd9b2ae1bj0hfcgg6iyaf8o0a1dig0cd" },
+	{ "\343\201\252\343\201\234\343\201\277\343\202\223\343\201\252\346\227\245\346\234\254\350\252\236"
+	    "\343\202\222\350\251\261\343\201\227\343\201\246\343\201\217\343\202\214\343\201\252\343\201\204"
+	    "\343\201\256\343\201\213",
+	    "xn--n8jok5ay5dzabd5bym9f0cm5685rrjetr6pdxa" },
+	{ "\320\277\320\276\321\207\320\265\320\274\321\203\320\266\320\265\320\276\320\275\320\270\320\275"
+	    "\320\265\320\263\320\276\320\262\320\276\321\200\321\217\321\202\320\277\320\276\321\200\321\203"
+	    "\321\201\321\201\320\272\320\270",
+	    "xn--b1abfaaepdrnnbgefbadotcwatmq2g4l" },
+	{ "Porqu\303\251nopuedensimplementehablarenEspa\303\261ol",
+	    "xn--porqunopuedensimplementehablarenespaol-fmd56a" },
+	{ "T\341\272\241isaoh\341\273\215kh\303\264ngth\341\273\203ch\341\273\211n\303\263iti\341\272\277ng"
+	    "Vi\341\273\207t",
+	    "xn--tisaohkhngthchnitingvit-kjcr8268qyxafd2f1b9g" },
+	{ "3\345\271\264B\347\265\204\351\207\221\345\205\253\345\205\210\347\224\237",
+	    "xn--3b-ww4c5e180e575a65lsy2b" },
+	{ "\345\256\211\345\256\244\345\245\210\347\276\216\346\201\265-with-SUPER-MONKEYS",
+	    "xn---with-super-monkeys-pc58ag80a8qai00g7n9n" },
+	{ "Hello-Another-Way-\343\201\235\343\202\214\343\201\236\343\202\214\343\201\256\345\240\264\346\211\200",
+	    "xn--hello-another-way--fc4qua05auwb3674vfr0b" },
+	{ "\343\201\262\343\201\250\343\201\244\345\261\213\346\240\271\343\201\256\344\270\2132",
+	    "xn--2-u9tlzr9756bt3uc0v" },
+	{ "Maji\343\201\247Koi\343\201\231\343\202\2135\347\247\222\345\211\215",
+	    "xn--majikoi5-783gue6qz075azm5e" },
+	{ "\343\203\221\343\203\225\343\202\243\343\203\274de\343\203\253\343\203\263\343\203\220",
+	    "xn--de-jg4avhby1noc0d" },
+	{ "\343\201\235\343\201\256\343\202\271\343\203\224\343\203\274\343\203\211\343\201\247",
+	    "xn--d9juau41awczczp" },
+};
+
+static void
+domain_ascii_known(void)
+{
+	char out[DOMAIN_MAX + 1];
+
+	for (size_t i = 0; i < sizeof alabels / sizeof *alabels; i++) {
+		test_case = alabels[i].want;
+		if (CHECK(domain_ascii(out, alabels[i].domain) == 0))
+			CHECK_TEXT(out, alabels[i].want);
+	}
+	test_case = "";
+}
+
+/* 63 octets a label and 253 a domain, after it has become ASCII; and no empty label. */
+static void
+domain_ascii_limits(void)
+{
+	static const char *const empty[] = { "", ".", "a.", ".a", "a..b", "..", "\303\274.", ".\303\274" };
+	static const char korean[] =	/* RFC 3492 7.1 (H), of 69 + 4 octets */
+	    "\354\204\270\352\263\204\354\235\230\353\252\250\353\223\240\354\202\254\353\236\214\353\223\244"
+	    "\354\235\264\355\225\234\352\265\255\354\226\264\353\245\274\354\235\264\355\225\264\355\225\234"
+	    "\353\213\244\353\251\264\354\226\274\353\247\210\353\202\230\354\242\213\354\235\204\352\271\214";
+	char text[600], out[DOMAIN_MAX + 1], *at;
+
+	for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+		test_case = empty[i];
+		CHECK(domain_ascii(out, empty[i]) == -1);
+	}
+	test_case = "";
+	CHECK(domain_ascii(out, korean) == -1);
+	for (size_t n = 1; n <= 70; n++) {
+		memset(text, 'a', n);
+		strcpy(text + n, ".b");
+		CHECK((domain_ascii(out, text) == 0) == (n <= 63));
+		strcpy(text + n, "\303\274");		/* xn--aaa-xxx: 8 more */
+		CHECK((domain_ascii(out, text) == 0) == (n <= 55));
+	}
+	/* Characters far from each other cost most: four octets each here, 4.3 there. */
+	for (unsigned n = 1; n <= 63 / 4; n++) {
+		at = text;
+		for (unsigned i = 0; i < n; i++) {
+			unsigned long rune = 0x10000 + i * 70001UL % 0xFFFFF;
+
+			*at++ = (char)(0xF0 | rune >> 18);
+			*at++ = (char)(0x80 | (rune >> 12 & 0x3F));
+			*at++ = (char)(0x80 | (rune >> 6 & 0x3F));
+			*at++ = (char)(0x80 | (rune & 0x3F));
+		}
+		*at = '\0';
+		CHECK(domain_valid(text, strlen(text)));
+		CHECK((domain_ascii(out, text) == 0) == (n < 15));	/* 15 of them make 65 octets */
+	}
+	memset(text, 'a', sizeof text);
+	for (size_t i = 63; i < 256; i += 64)
+		text[i] = '.';
+	for (size_t n = 250; n <= DOMAIN_MAX; n++) {
+		text[n] = '\0';
+		CHECK((domain_ascii(out, text) == 0) == (n <= 253) && (n > 253 || strcmp(out, text) == 0));
+		text[n] = 'a';
+	}
+	/* Short here, too long there. */
+	for (size_t i = 0; i < 80; i++)
+		memcpy(text + 3 * i, "\303\274.", 3);
+	for (size_t n = 1; n < 80; n++) {
+		text[3 * n - 1] = '\0';
+		CHECK((domain_ascii(out, text) == 0) == (8 * n - 1 <= 253));
+		text[3 * n - 1] = '.';
+	}
+}
+
 /* ---- addresses and networks -------------------------------------------------------------- */
 
 static void
@@ -286,6 +415,8 @@ main(void)
 	domains();
 	utf8();
 	xtext();
+	domain_ascii_known();
+	domain_ascii_limits();
 	addresses();
 	networks();
 	return test_end();

@@ -78,12 +78,61 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { listen ::1:25 127.0.0.1:70000 }\n}\n",
 	  "c.conf:3: listen: '::1:25' *\nc.conf:3: listen: '127.0.0.1:70000' *\n" },
 	{ SERVER HOME "messages { max-size \"\033\\\"\" }\n}\n", "c.conf:3: max-size: '\\\\x1b\\\\x22' is not *\n" },
+	/* of relaying */
+	{ "resolver localhost 127.0.0.1:70000 192.0.2.1:\nresolver\n" SERVER HOME "}\n",
+	  "c.conf:1: resolver: 'localhost' is no address *\nc.conf:1: resolver: '127.0.0.1:70000' *\n"
+	  "c.conf:1: resolver: '192.0.2.1:' is no address *\nc.conf:2: resolver: wants at least one value, got 0\n" },
+	{ "hosts a\nhosts b\nhosts\n" SERVER HOME "}\n",
+	  "c.conf:2: hosts: already set on line 1\nc.conf:3: hosts: *\n" },
+	{ SERVER "resolver ::1\n" HOME "}\n", "c.conf:2: 'resolver' *\n" },
+	{ SERVER HOME "delivery { retry 15m 0s 31d 4\nretry 1h }\n}\n",
+	  "c.conf:3: retry: '0s' is too small\nc.conf:3: retry: '31d' is too large\n"
+	  "c.conf:3: retry: '4' is not a time *\nc.conf:4: retry: already set on line 3\n" },
+	{ SERVER HOME "delivery { retry }\n}\n", "c.conf:3: retry: wants at least one value, got 0\n" },
+	{ SERVER HOME "delivery { retry 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s }\n}\n",
+	  "c.conf:3: retry: more than 16 intervals\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s }\n}\n", "c.conf:3: glitch-retry: wants a time and a number\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s 3 3 }\n}\n", "c.conf:3: glitch-retry: wants a time and a number\n" },
+	{ SERVER HOME "delivery { glitch-retry 3 60s }\n}\n", "c.conf:3: glitch-retry: '3' is not a time *\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s 3s }\n}\n", "c.conf:3: glitch-retry: '3s' is not a number\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s 1001 }\n}\n", "c.conf:3: glitch-retry: '1001' is too large\n" },
+	{ SERVER HOME "delivery { glitch-retry 0s 3 }\n}\n", "c.conf:3: glitch-retry: '0s' is too small\n" },
+	{ SERVER HOME "delivery { glitch-retry 2d 3 }\n}\n", "c.conf:3: glitch-retry: '2d' is too large\n" },
+	{ SERVER HOME "delivery { notify never; expire unlimited\nlocal-notify 0s; local-expire 366d; local-retry unlimited }\n}\n",
+	  "c.conf:3: notify: 'never' is not a time *\nc.conf:3: expire: 'unlimited' is not a time *\n"
+	  "c.conf:4: local-notify: '0s' is too small\nc.conf:4: local-expire: '366d' is too large\n"
+	  "c.conf:4: local-retry: 'unlimited' is not a time *\n" },
+	{ SERVER HOME "delivery { connections 0; connections-per-domain 0\ntimeout 31d; max-hops 0 }\n}\n",
+	  "c.conf:3: connections: '0' is too small\nc.conf:3: connections-per-domain: '0' is too small\n"
+	  "c.conf:4: timeout: '31d' is too large\nc.conf:4: max-hops: '0' is too small\n" },
+	{ SERVER HOME "delivery { port 0 }\n}\n", "c.conf:3: port: '0' is too small\n" },
+	{ SERVER HOME "delivery { port 65536 }\n}\n", "c.conf:3: port: '65536' is too large\n" },
+	{ SERVER HOME "delivery { masquerade a..b }\n}\n", "c.conf:3: masquerade: 'a..b' is no domain name\n" },
+	{ SERVER HOME "delivery { direct-first yes }\n}\n", "c.conf:3: direct-first: there is no smart-host to come second\n" },
+	{ SERVER HOME "delivery { smart-host ::1 a..b [] [a [a]b [a]: a: a:0 a:65536 a:2x }\n}\n",
+	  "c.conf:3: smart-host: '::1' is no host *\nc.conf:3: smart-host: 'a..b' is no host *\n"
+	  "c.conf:3: smart-host: '\\[]' is no host *\nc.conf:3: smart-host: '\\[a' is no host *\n"
+	  "c.conf:3: smart-host: '\\[a]b' is no host *\nc.conf:3: smart-host: '\\[a]:' is no host *\n"
+	  "c.conf:3: smart-host: 'a:' is no host *\nc.conf:3: smart-host: 'a:0' is no host *\n"
+	  "c.conf:3: smart-host: 'a:65536' is no host *\nc.conf:3: smart-host: 'a:2x' is no host *\n" },
+	{ SERVER HOME "messages { per-connection 0\nbadmail-limit 100M }\n}\n",
+	  "c.conf:3: per-connection: '0' is too small\nc.conf:4: badmail-limit: wants a size and a time\n" },
+	{ SERVER HOME "messages { badmail-limit 30d 100M }\n}\n", "c.conf:3: badmail-limit: '30d' is not a size *\n" },
+	{ SERVER HOME "messages { badmail-limit 100M 30 }\n}\n", "c.conf:3: badmail-limit: '30' is not a time *\n" },
+	{ SERVER HOME "messages { badmail-limit 1 30d }\n}\n", "c.conf:3: badmail-limit: '1' is too small\n" },
+	{ SERVER HOME "messages { ndr-copy-to a@b@c }\n}\n", "c.conf:3: ndr-copy-to: 'a@b@c' is no address\n" },
+	{ SERVER HOME "messages { ndr-copy-to <> }\n}\n", "c.conf:3: ndr-copy-to: '<>' is no address\n" },
+	{ SERVER "domain here.example default { smart-host a; helo-only yes }\n}\n",
+	  "c.conf:2: 'smart-host' belongs in a remote domain\nc.conf:2: 'helo-only' belongs in a remote domain\n*" },
+	{ SERVER HOME "domain a.example remote { quota 1M\nhelo-only maybe; smart-host }\n}\n",
+	  "c.conf:4: helo-only: 'maybe' is none of: no yes\nc.conf:4: smart-host: wants at least one value, got 0\n"
+	  "c.conf:3: 'quota' belongs in a default domain\n" },
 	/* not in this build yet */
-	{ "resolver 127.0.0.1\n" SERVER HOME "}\n", "c.conf:1: 'resolver' is not in this build yet\n" },
+	{ "user mail\n" SERVER HOME "}\n", "c.conf:1: 'user' is not in this build yet\n" },
 	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
 	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'tarpit' is not in this build yet\n" },
-	{ SERVER HOME "delivery { smart-host x }\nldap-routing { base x }\nsecurity { operators x }\n}\n",
-	  "c.conf:3: 'smart-host' is not*\nc.conf:4: 'base' is not*\nc.conf:5: 'operators' is not*\n" },
+	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators x }\n}\n",
+	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: 'operators' is not*\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
 	{ SERVER HOME "access { connect all-except .spam.example }\n}\n",
 	  "c.conf:3: connect: '.spam.example': *not in this build yet\n" },
@@ -225,13 +274,30 @@ loaded(const char *file)
 }
 
 static void
-listeners_are(const struct server *s, const char *const *want)
+listeners_are(const struct listen *l, const char *const *want)
 {
 	char text[ADDR_TEXT + 8];
 
-	for (const struct listen *l = s->listen; l != NULL; l = l->next)
+	for (; l != NULL; l = l->next)
 		if (CHECK(*want != NULL))
 			CHECK_TEXT(addr_text_port(&l->addr, text), *want++);
+	CHECK(*want == NULL);
+}
+
+/* What is an address is known as such, and the port is always there. */
+static void
+hops_are(const struct hop *h, const char *const *want)
+{
+	char text[300];
+
+	for (; h != NULL; h = h->next) {
+		struct addr a;
+
+		snprintf(text, sizeof text, h->direct ? "[%s]:%u" : "%s:%u", h->host, (unsigned)h->addr.port);
+		if (CHECK(*want != NULL))
+			CHECK_TEXT(text, *want++);
+		CHECK(addr_parse(&a, h->host, false) == -1 ? h->addr.family == 0 : addr_same(&a, &h->addr));
+	}
 	CHECK(*want == NULL);
 }
 
@@ -246,6 +312,9 @@ allowed(const struct access *list, const char *who)
 static void
 values(void)
 {
+	static const char *const resolvers[] = { "127.0.0.1:53", "[::1]:5353", "[::1]:53", NULL };
+	static const char *const hops[] = { "a.example:27", "[b.example]:0", "[::1]:65535", "192.0.2.1:0", "[192.0.2.2]:1", NULL };
+	static const char *const one_hop[] = { "d:2", NULL }, *const none[] = { NULL };
 	static const char *const first[] = { "127.0.0.1:0", "[::1]:25", "0.0.0.0:2526", NULL };
 	static const char *const second[] = { "127.0.0.1:2525", NULL };
 	static const char part[] = "server two { domain \"b.example\" default; general { mailroot r2 } }";
@@ -255,22 +324,25 @@ values(void)
 
 	test_write("part.conf", part, sizeof part - 1);
 	setenv("UNIT_HOST", "mail.env.example", 1);
-	file_write("# comment\r\n\r\nserver \"the \\\"first\\\" \\\\\" {\r\n"
+	file_write("resolver 127.0.0.1 \\[::1]:5353\nresolver ::1; hosts /h\n# comment\r\nserver \"the \\\"first\\\" \\\\\" {\r\n"
 	    "\tgeneral { listen 127.0.0.1:0 \\[::1]:25; listen 0.0.0.0:2526\n hostname $UNIT_HOST\n"
 	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s }\n"
 	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 # more\n"
 	    "    relay only 127.0.0.0/8 ::1; open-relay no\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
-	    "    extensions -DSN -PIPELINING; extensions -HELP }\n"
-	    "  delivery { local-retry 1d; max-hops 99 }\n"
+	    "    extensions -DSN -PIPELINING; extensions -HELP; per-connection 3; ndr-copy-to ops; badmail-limit 5M 1h }\n"
+	    "  delivery { local-retry 1d; max-hops 99; retry 1s 2m 30d; glitch-retry 5s 0; notify unlimited; expire 365d\n"
+	    "    local-notify 1m; local-expire 1h; connections 8; connections-per-domain 4; timeout 1s; port 26\n"
+	    "    masquerade m.example; direct-first yes; smart-host a.example:27 \\[b.example] \\[::1]:65535\n"
+	    "    smart-host 192.0.2.1 \\[192.0.2.2]:1 }\n"
 	    "  domain a.example default { drop D; quota 1024M }\n"
-	    "  domain b.example alias; domain *.c.example remote { allow-relay yes }\n"
+	    "  domain b.example alias; domain *.c.example remote { allow-relay yes; helo-only yes; smart-host d:2 }\n"
 	    "}\ninclude part.conf");
 	if ((c = loaded("c.conf")) == NULL)
 		return;
 	s = c->servers;
 	CHECK_TEXT(s->name, "the \"first\" \\");
-	listeners_are(s, first);
+	listeners_are(s->listen, first);
 	CHECK_TEXT(s->hostname, "mail.env.example");
 	CHECK_TEXT(s->mailroot, "a b");
 	CHECK(s->connections == UNLIMITED && s->connections_per_client == 7 && s->timeout == 90000);
@@ -280,21 +352,39 @@ values(void)
 	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
 	CHECK_TEXT(s->badmail, "/b");
 	CHECK(s->line_endings == ENDINGS_REJECT && s->hidden == (EXT_DSN | EXT_PIPELINING | EXT_HELP));
-	CHECK(s->local_retry == 86400000 && s->max_hops == 99);
+	listeners_are(c->resolvers, resolvers);
+	CHECK_TEXT(c->hosts, "/h");
+	CHECK(s->local_retry == 86400000 && s->max_hops == 99 && s->local_notify == 60000 && s->local_expire == 3600000);
+	CHECK(s->retry[0] == 1000 && s->retry[1] == 120000 && s->retry[2] == 30 * 86400000LL && s->retry[3] == 0);
+	CHECK(s->glitch_retry[0] == 5000 && s->glitch_retry[1] == 0 && s->notify == UNLIMITED && s->expire == 365 * 86400000LL);
+	CHECK(s->relays == 8 && s->relays_per_domain == 4 && s->relay_timeout == 1000 && s->port == 26 && s->direct_first);
+	CHECK(s->per_connection == 3 && s->badmail_limit[0] == 5 << 20 && s->badmail_limit[1] == 3600000);
+	CHECK_TEXT(s->masquerade, "m.example");
+	CHECK_TEXT(s->ndr_copy_to, "ops@a.example");
+	hops_are(s->smart_host, hops);
+	CHECK(config_domain(s, "x.c.example")->helo_only && config_domain(s, "x.c.example")->allow_relay);
+	hops_are(config_domain(s, "x.c.example")->smart_host, one_hop);
 	CHECK(s->home != NULL && s->home == s->domains && s->home->quota == 1LL << 30);
 	CHECK_TEXT(s->home->drop, "D");
-	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:14)");
-	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:15)");
+	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:15)");
+	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:19)");
 
 	/* The second takes what the first one said nowhere. */
 	s = s->next;
 	if (CHECK(s != NULL && s->next == NULL)) {
 		CHECK_TEXT(s->name, "two");
-		listeners_are(s, second);
+		listeners_are(s->listen, second);
 		CHECK(s->connections == 1000 && s->connections_per_client == UNLIMITED && s->timeout == 600000);
 		CHECK(allowed(&s->connect, "192.0.2.9") && !allowed(&s->relay, "127.0.0.1"));
 		CHECK(s->max_size == 32 << 20 && s->max_session == UNLIMITED && s->max_recipients == 1000);
 		CHECK(s->line_endings == ENDINGS_NORMALIZE && s->hidden == 0 && s->local_retry == 3600000 && s->max_hops == 30);
+		CHECK(s->retry[0] == 900000 && s->retry[1] == 1800000 && s->retry[2] == 3600000 && s->retry[3] == 14400000 &&
+		    s->retry[4] == 0 && s->glitch_retry[0] == 60000 && s->glitch_retry[1] == 3);
+		CHECK(s->notify == 43200000 && s->expire == 172800000 && s->local_notify == 43200000 && s->local_expire == 172800000);
+		CHECK(s->relays == 1000 && s->relays_per_domain == 100 && s->relay_timeout == 600000 && s->port == 25);
+		CHECK(s->per_connection == 20 && s->badmail_limit[0] == 100 << 20 && s->badmail_limit[1] == 30 * 86400000LL);
+		CHECK(s->masquerade == NULL && s->ndr_copy_to == NULL && !s->direct_first);
+		hops_are(s->smart_host, none);
 		CHECK(s->home->quota == UNLIMITED && domain_valid(s->hostname, strlen(s->hostname)));
 		CHECK_TEXT(s->badmail, "Badmail");
 		CHECK_TEXT(s->home->drop, "Drop");
@@ -307,9 +397,16 @@ values(void)
 	file_write(SERVER HOME "general { hostname $UNIT_HOST }\n}\n");
 	test_errors_to("said");
 	CHECK(config_load("c.conf") == NULL && said_is(test_read("said"), "c.conf:3: hostname: 'two words' is no*\n"));
-	file_write(SERVER HOME "access { relay all-except; open-relay yes } }");
-	if ((c = loaded("c.conf")) != NULL)
-		CHECK(allowed(&c->servers->relay, "192.0.2.1"));
+	file_write(SERVER HOME "access { relay all-except; open-relay yes }\n"
+	    "messages { badmail-limit unlimited unlimited; ndr-copy-to <x@y.example>; per-connection unlimited } }");
+	if ((c = loaded("c.conf")) != NULL) {
+		s = c->servers;
+		CHECK(allowed(&s->relay, "192.0.2.1") && s->per_connection == UNLIMITED);
+		CHECK(s->badmail_limit[0] == UNLIMITED && s->badmail_limit[1] == UNLIMITED);
+		CHECK_TEXT(s->ndr_copy_to, "x@y.example");
+		listeners_are(c->resolvers, none);
+		CHECK_TEXT(c->hosts, "/etc/hosts");
+	}
 	config_free(c);
 	config_free(NULL);
 }
@@ -367,7 +464,7 @@ built_in(void)
 	if (c == NULL)
 		return;
 	CHECK(c->servers != NULL && c->servers->next == NULL);
-	listeners_are(c->servers, listen);
+	listeners_are(c->servers->listen, listen);
 	CHECK_TEXT(c->servers->mailroot, "mailroot");
 	CHECK(domain_local(config_domain(c->servers, "localhost")));
 	CHECK(!allowed(&c->servers->relay, "127.0.0.1"));
@@ -383,11 +480,11 @@ explained(void)
 
 	fflush(stdout);
 	CHECK(dup2(fd, STDOUT_FILENO) != -1);
-	CHECK(config_explain(NULL) == 0 && config_explain("max-size") == 0);
+	CHECK(settings_explain(NULL) == 0 && settings_explain("max-size") == 0);
 	fflush(stdout);
 	CHECK(strstr(test_read("c.conf"), "max-size, in messages; default: 32M") != NULL);
 	CHECK(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
-	config_explain(NULL);
+	settings_explain(NULL);
 	fflush(stdout);
 	dup2(out, STDOUT_FILENO);
 	close(out);
@@ -396,7 +493,7 @@ explained(void)
 		CHECK(c->servers->max_size == 32 << 20 && c->servers->local_retry == 3600000);
 	config_free(c);
 	test_errors_to("said");
-	CHECK(config_explain("no-such") == -1 && strstr(test_read("said"), "'no-such'") != NULL);
+	CHECK(settings_explain("no-such") == -1 && strstr(test_read("said"), "'no-such'") != NULL);
 }
 
 /* Before it serves, a sentence and the end, whenever it happens. */

@@ -153,12 +153,12 @@ mailboxes(void)
 	CHECK(envelope_add(&e, "a@B.example", NULL) == 0 && envelope_add(&e, "bare", NULL) == 0);
 	CHECK(envelope_has(&e, "a@b.EXAMPLE") && !envelope_has(&e, "A@b.example") && !envelope_has(&e, "aa@b.example"));
 	CHECK(envelope_has(&e, "bare") && !envelope_has(&e, "Bare") && !envelope_has(&e, "a"));
-	CHECK_TEXT(envelope_text(&e, text, sizeof text), "<a@B.example>,<bare>");
+	CHECK_TEXT(envelope_text(&e, RCPT_OPEN, text, sizeof text), "<a@B.example>,<bare>");
 	e.rcpt[0].outcome = RCPT_REJECTED;
-	CHECK_TEXT(envelope_text(&e, text, sizeof text), "<bare>");
+	CHECK_TEXT(envelope_text(&e, RCPT_OPEN, text, sizeof text), "<bare>");
 	for (int i = 0; i < 50; i++)
 		CHECK(envelope_add(&e, "\n\033@x", NULL) == 0);
-	CHECK_TEXT(envelope_text(&e, text, sizeof text), "<bare>,<\\x0a\\x1b@x>,<\\x0a\\x1b@x>,<\\x0a\\x1b@x>,...");
+	CHECK_TEXT(envelope_text(&e, RCPT_OPEN, text, sizeof text), "<bare>,<\\x0a\\x1b@x>,<\\x0a\\x1b@x>,<\\x0a\\x1b@x>,...");
 	envelope_free(&e);
 }
 

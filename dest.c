@@ -1,0 +1,469 @@
+/*
+ * dest.c - destinations: what waits for a next hop.
+ *
+ * A destination is where mail of one route goes: a domain, or the smart host
+ * of the server or of a remote domain.  Its queue holds ids in the order of
+ * arrival, 16 octets each; an id there is a hint, and the file says what is
+ * still to be done.  A destination that cannot be reached backs off as a whole:
+ * until `next` its mail costs nothing, however much it is.
+ *
+ * A message that waits stands in one place: in the spool's schedule when it
+ * waits for a time of its own (its recipient said 4xx), in the queue of a
+ * destination when that is what it waits for; and in `sending` while one of
+ * the connections has it, so that no other sends it too.
+ *
+ * Who gets a connection: those who want one stand in a line, and each gets one
+ * in its turn.  A destination begins with one and earns one more with each
+ * message that is taken.
+ */
+#include "smtpd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS     4096
+#define EVENTS_TURN 50	/* waiting messages that are told of their delay, or expired, in a turn */
+#define TOUCHED_MAX 100	/* of a destination's files hear that it backs off; the first of them */
+#define WANTING_WAIT 100	/* until the line is looked at again, ms, if nobody gives up a connection before */
+#define WANTING_TURN 32	/* of those in the line looked at for one who may have a connection */
+
+static struct destination *buckets[BUCKETS];
+static struct destination *wanting, **wanting_end = &wanting;
+static long long soonest = LLONG_MAX;	/* second at which some destination has something to do */
+
+static long long
+second(void)
+{
+	return now.wall / 1000;
+}
+
+static const struct server *
+conf(const struct destination *d)
+{
+	return d->owner->conf;
+}
+
+static struct destination **
+dest_place(const struct vserver *v, const char *name)
+{
+	uint32_t h = 2166136261u ^ (uint32_t)(uintptr_t)v;
+	struct destination **at;
+
+	for (const char *c = name; *c != '\0'; c++)
+		h = (h ^ (unsigned char)*c) * 16777619u;
+	for (at = &buckets[(h ^ h >> 16) % BUCKETS]; *at != NULL; at = &(*at)->chain)
+		if ((*at)->owner == v && strcmp((*at)->name, name) == 0)
+			break;
+	return at;
+}
+
+/* It, made when it is new; NULL when memory is out. */
+static struct destination *
+dest_get(struct vserver *v, const char *name)
+{
+	struct destination **at = dest_place(v, name), *d = *at;
+
+	if (d != NULL || (d = memory(NULL, sizeof *d)) == NULL)
+		return d;
+	memset(d, 0, sizeof *d);
+	if ((d->name = text_copy(name)) == NULL) {
+		free(d);
+		return NULL;
+	}
+	d->owner = v;
+	d->window = 1;
+	d->told = LLONG_MAX;
+	return *at = d;
+}
+
+static void
+dest_forget(struct destination *d)
+{
+	free(d->words);
+	free(d->host);
+	free(d->transcript);
+	d->words = d->host = d->transcript = NULL;
+}
+
+static void
+dest_free(struct destination *d)
+{
+	struct destination **at = dest_place(d->owner, d->name);
+
+	*at = d->chain;
+	free(d->queue);
+	free(d->sending);
+	free(d->name);
+	dest_forget(d);
+	free(d);
+}
+
+/* Nothing waits, nobody is connected, nothing is to be remembered. */
+static bool
+dest_over(const struct destination *d)
+{
+	return d->count == 0 && d->connections == 0 && !d->listed && d->next <= second();
+}
+
+static int
+id_compare(const struct id *a, const struct id *b)
+{
+	if (a->second != b->second)
+		return a->second < b->second ? -1 : 1;
+	if (a->serial != b->serial)
+		return a->serial < b->serial ? -1 : 1;
+	return a->origin == b->origin ? 0 : a->origin < b->origin ? -1 : 1;
+}
+
+/* The place in the queue of the first id that is not before this one. */
+static size_t
+dest_find(const struct destination *d, const struct id *id)
+{
+	size_t from = 0, to = d->count;
+
+	if (to > 0 && id_compare(&d->queue[d->first + to - 1], id) < 0)
+		return to;			/* mostly it is the latest */
+	while (from < to) {
+		size_t half = (from + to) / 2;
+
+		if (id_compare(&d->queue[d->first + half], id) < 0)
+			from = half + 1;
+		else
+			to = half;
+	}
+	return from;
+}
+
+static void
+soon(long long when)
+{
+	if (when < soonest)
+		soonest = when;
+}
+
+/* When this destination, or a message in its queue, is next to be looked at. */
+static void
+dest_soon(const struct destination *d)
+{
+	long long notify = conf(d)->notify, expire = conf(d)->expire / 1000;
+	struct id after = { d->told, UINT32_MAX, UINT32_MAX };
+	size_t i;
+
+	if (d->next > second())
+		soon(d->next);
+	if (d->count == 0 || d->words == NULL)
+		return;
+	soon(d->queue[d->first].second + expire);
+	if (notify != UNLIMITED && (i = dest_find(d, &after)) < d->count)
+		soon(d->queue[d->first + i].second + notify / 1000);
+}
+
+/* Could it use one more connection, and may it have one? */
+static bool
+dest_wants(const struct destination *d)
+{
+	const struct server *s = conf(d);
+
+	return d->connections - (long long)d->sending_count < (long long)d->count && d->next <= second() &&
+	    d->connections < d->window && d->connections < s->relays_per_domain;
+}
+
+static void
+dest_list(struct destination *d)
+{
+	if (d->listed || !dest_wants(d))
+		return;
+	d->listed = true;
+	d->after = NULL;
+	*wanting_end = d;
+	wanting_end = &d->after;
+}
+
+/* Move the queue to the beginning of its array. */
+static void
+dest_pack(struct destination *d)
+{
+	memmove(d->queue, d->queue + d->first, d->count * sizeof *d->queue);
+	d->first = 0;
+}
+
+int
+dest_put(struct destination *d, const struct id *id)
+{
+	size_t i = dest_find(d, id);
+	struct id *queue;
+
+	if (i < d->count && id_compare(&d->queue[d->first + i], id) == 0)
+		return 0;
+	if (i == 0 && d->first > 0) {
+		d->first--;
+	} else {
+		if (d->first > 0 && d->first + d->count == d->room)
+			dest_pack(d);
+		if ((queue = grow(d->queue, &d->room, d->first + d->count, sizeof *queue)) == NULL)
+			return -1;
+		d->queue = queue;
+		queue += d->first;
+		memmove(queue + i + 1, queue + i, (d->count - i) * sizeof *queue);
+	}
+	d->queue[d->first + i] = *id;
+	d->count++;
+	if (id->second <= d->told)
+		d->told = id->second - 1;
+	dest_soon(d);
+	dest_list(d);
+	return 0;
+}
+
+static struct id
+dest_pop(struct destination *d)
+{
+	struct id id = d->queue[d->first++];
+
+	if (--d->count == 0 || d->first > d->room / 2)
+		dest_pack(d);
+	return id;
+}
+
+/* Its place among those that are being sent there, or their count. */
+static size_t
+dest_sends(const struct destination *d, const struct id *id)
+{
+	size_t i = 0;
+
+	while (i < d->sending_count && id_compare(&d->sending[i], id) != 0)
+		i++;
+	return i;
+}
+
+/* Open a message of its queue and choose the recipients that go there. */
+static struct message *
+dest_take(struct destination *d, const struct id *id)
+{
+	struct message *m = dest_sends(d, id) < d->sending_count ? NULL : spool_take(d->owner->spool, id);
+	char name[DOMAIN_MAX + 1];
+	size_t chosen = 0;
+
+	for (size_t i = 0; m != NULL && i < m->env.count; i++) {
+		struct recipient *r = &m->env.rcpt[i];
+
+		r->chosen = r->outcome == RCPT_OPEN && !spool_local(d->owner->spool, r->address) &&
+		    strcmp(route_name(conf(d), r->address, name), d->name) == 0;
+		chosen += r->chosen;
+	}
+	if (chosen > 0 || m == NULL)
+		return m;
+	dests_route(d->owner, m);	/* the configuration may send it elsewhere now */
+	spool_release(m);
+	return NULL;
+}
+
+struct message *
+dest_next(struct destination *d)
+{
+	struct id *more;
+	struct message *m = NULL;
+
+	if ((more = grow(d->sending, &d->sending_room, d->sending_count, sizeof *more)) == NULL)
+		return NULL;
+	d->sending = more;
+	while (m == NULL && d->count > 0) {
+		struct id id = dest_pop(d);
+
+		m = dest_take(d, &id);
+	}
+	if (m != NULL)
+		d->sending[d->sending_count++] = m->id;
+	return m;
+}
+
+void
+dest_done(struct destination *d, const struct id *id)
+{
+	size_t i = dest_sends(d, id);
+
+	if (i < d->sending_count)
+		d->sending[i] = d->sending[--d->sending_count];
+}
+
+void
+dest_connections(struct destination *d, int more)
+{
+	d->connections += more;
+	d->owner->relays += more;
+	dest_list(d);
+	if (dest_over(d))
+		dest_free(d);
+}
+
+void
+dest_alive(struct destination *d, bool taken)
+{
+	d->since = d->strikes = 0;
+	dest_forget(d);
+	if (taken && d->window < conf(d)->relays_per_domain)
+		d->window++;
+	dest_list(d);
+}
+
+/* What is said of its failure is kept, for those who are given up later. */
+static void
+dest_remember(struct destination *d, const char *words, const char *host, const char *transcript)
+{
+	dest_forget(d);
+	d->words = text_copy(words);
+	d->host = host ? text_copy(host) : NULL;
+	d->transcript = transcript ? text_copy(transcript) : NULL;
+}
+
+void
+dest_fail(struct destination *d, const char *words, const char *host, const char *transcript)
+{
+	struct spool *sp = d->owner->spool;
+	char safe[WORDS_SIZE], name[300];
+
+	if (d->connections > 1) {		/* others are well: they may go on */
+		d->window = d->connections - 1;
+		return;
+	}
+	if (d->since == 0)
+		d->since = d->count > 0 ? d->queue[d->first].second : second();
+	d->next = config_attempt(conf(d), d->since, true);
+	d->window = 1;
+	d->strikes = 0;
+	dest_remember(d, words, host, transcript);
+	for (size_t i = 0; i < d->count && i < TOUCHED_MAX; i++) {
+		spool_touch(sp, &d->queue[d->first + i], d->next);
+		spool_note(sp, &d->queue[d->first + i], words, transcript, d->next);
+	}
+	dest_soon(d);
+	log_line("- destination=%s server=\"%s\" waiting=%lu seconds=%lld reason=\"%s\"",
+	    text_safe(name, sizeof name, d->name, strlen(d->name)), conf(d)->name, (unsigned long)d->count,
+	    d->next - second(), text_safe(safe, sizeof safe, words, strlen(words)));
+}
+
+/* A waiting message's time has come to be expired, or its sender to be told. */
+static void
+dest_look(struct destination *d, struct id id)
+{
+	struct attempt a = { false, d->transcript, d->next, false, false };
+	struct message *m = dest_take(d, &id);
+
+	if (m == NULL)
+		return;
+	for (size_t i = 0; i < m->env.count; i++)
+		if (m->env.rcpt[i].chosen)
+			recipient_outcome(&m->env.rcpt[i], RCPT_DEFERRED, d->words, d->host);
+	spool_conclude(d->owner->spool, m, &a);
+	spool_release(m);
+}
+
+/* Only of one in trouble: who is well is asked first. */
+static void
+dest_events(struct destination *d)
+{
+	long long notify = conf(d)->notify / 1000, expire = conf(d)->expire / 1000;
+	struct id after = { d->told, UINT32_MAX, UINT32_MAX };
+	int n = d->words != NULL ? 0 : EVENTS_TURN;
+
+	while (d->count > 0 && d->queue[d->first].second + expire <= second() && n++ < EVENTS_TURN)
+		dest_look(d, dest_pop(d));
+	for (size_t i = dest_find(d, &after); i < d->count && conf(d)->notify != UNLIMITED && n++ < EVENTS_TURN; i++) {
+		struct id id = d->queue[d->first + i];
+
+		if (id.second + notify > second())
+			break;
+		d->told = id.second;
+		dest_look(d, id);
+	}
+	dest_soon(d);
+	dest_list(d);
+}
+
+void
+dests_step(void)
+{
+	if (second() < soonest)
+		return;
+	soonest = LLONG_MAX;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct destination *d = buckets[i], *chain; d != NULL; d = chain) {
+			chain = d->chain;
+			dest_events(d);
+			if (dest_over(d))
+				dest_free(d);
+		}
+}
+
+int
+dests_route(struct vserver *v, const struct message *m)
+{
+	char name[DOMAIN_MAX + 1];
+	struct destination *d = NULL;
+	int answer = 0;
+
+	for (size_t i = 0; i < m->env.count; i++) {
+		const struct recipient *r = &m->env.rcpt[i];
+		const char *to;
+
+		if (r->outcome != RCPT_OPEN || spool_local(v->spool, r->address))
+			continue;
+		to = route_name(v->conf, r->address, name);
+		if (d != NULL && strcmp(d->name, to) == 0)
+			continue;
+		if ((d = dest_get(v, to)) == NULL || dest_put(d, &m->id) == -1)
+			answer = -1;
+		else if (d->next > second())
+			spool_touch(v->spool, &m->id, d->next);
+	}
+	return answer;
+}
+
+
+void
+dests_want(msec *until)
+{
+	msec due = soonest < LLONG_MAX / 1000 ? now.tick + soonest * 1000 - now.wall : *until;
+
+	if (wanting != NULL && due > now.tick + WANTING_WAIT)
+		due = now.tick + WANTING_WAIT;
+	if (due < *until)
+		*until = due;
+}
+
+struct destination *
+dests_wanting(void)
+{
+	for (int n = 0; n < WANTING_TURN && wanting != NULL; n++) {
+		struct destination *d = wanting;
+		bool free_one = d->owner->relays < conf(d)->relays;
+
+		if ((wanting = d->after) == NULL)
+			wanting_end = &wanting;
+		d->listed = false;
+		if (dest_wants(d) && free_one)
+			return d;
+		dest_list(d);			/* to the end of the line */
+		if (dest_over(d))
+			dest_free(d);
+	}
+	return NULL;
+}
+
+void
+dests_retry(void)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct destination *d = buckets[i]; d != NULL; d = d->chain) {
+			d->next = 0;
+			dest_list(d);
+		}
+}
+
+void
+dests_close(void)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		while (buckets[i] != NULL)
+			dest_free(buckets[i]);
+}

@@ -1,0 +1,1040 @@
+/*
+ * relay.c - the conversation in which we are the client, RFC 5321.
+ *
+ * A relay is one connection to a destination.  Its states, and who speaks next:
+ *
+ *	LOOKUP    a name server   where is it?  MX, then addresses
+ *	CONNECT   the network
+ *	GREETING  they            220
+ *	HELLO     they            EHLO was said, or HELO
+ *	READY     we              between messages; idle when there is none
+ *	ENVELOPE  both            MAIL, RCPT..., DATA: `saying` runs ahead of
+ *	                          `hearing` where PIPELINING is offered
+ *	CONTENT   we              the message goes out
+ *	VERDICT   they            the dot was said: the next reply decides
+ *	RESET     they            RSET was said, after a transaction that failed
+ *	QUIT      they            QUIT was said
+ *
+ * What is true: m != NULL from ENVELOPE to VERDICT, and after a connection was
+ * lost, while the next candidate is tried.  relay_say and relay_heard are
+ * mirrors: what we say in each state, and what an answer means in it.
+ *
+ * What a failure is charged to: before MAIL the destination; in a transaction
+ * the message, and the destination when it goes on (STRIKES); a reply to RCPT
+ * that one recipient.
+ */
+#include "smtpd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONNECT_WAIT   30000	/* ms */
+#define GREETING_WAIT  300000	/* RFC 5321 4.5.3.2.1 */
+#define COMMAND_WAIT   300000	/* .2, .3 */
+#define DATA_WAIT      120000	/* .4 */
+#define BLOCK_WAIT     180000	/* .5 */
+#define VERDICT_WAIT   600000	/* .6 */
+#define QUIT_WAIT      2000	/* a courtesy, no more */
+#define IDLE_KEPT      1000	/* a connection without work, for more of it */
+#define RCPTS_MAX      1000	/* of one transaction, unless the peer says less */
+#define LINES_MAX      100	/* of one reply */
+#define PUMP_TURN      8	/* pieces of content sent to one peer in a turn */
+#define OUT_OCTETS     32768	/* said ahead; and content read at a time */
+#define CONVERT_OCTETS (64 << 20)	/* of a message that is made 7-bit */
+#define TRANSCRIPT     4096	/* octets of a conversation that are kept */
+#define STRIKES        3	/* transactions in a row that died, until the destination backs off */
+
+enum relay_state { LOOKUP, CONNECT, GREETING, HELLO, READY, ENVELOPE, CONTENT, VERDICT, RESET, QUIT, OVER };
+
+/* For the trace: the name, and the clause that rules what is said in it. */
+static const struct {
+	const char *name, *clause;
+} states[] = {
+	{ "LOOKUP", "RFC 5321 5.1" }, { "CNNECT", "" }, { "GREET", "RFC 5321 3.1" }, { "HELLO", "RFC 5321 4.1.1.1" },
+	{ "READY", "" }, { "MAIL", "RFC 5321 3.3" }, { "DATA", "RFC 5321 4.1.1.4" }, { "DOT", "RFC 5321 4.2.5" },
+	{ "RSET", "RFC 5321 4.1.1.5" }, { "QUIT", "RFC 5321 4.1.1.10" }, { "OVER", "" }
+};
+
+enum step { SAY_MAIL, SAY_RCPT, SAID };
+
+struct relay {
+	struct conn conn;
+	struct destination *dest;
+	unsigned long number;
+	msec began, deadline;
+	size_t slot;
+	enum relay_state state;
+	struct route route;		/* where it is */
+	bool talked;			/* a transaction was begun, and lost */
+	/* what it said */
+	bool helo_only, helo;
+	unsigned offers;		/* of enum extension */
+	long long size_limit, rcpt_max, mail_max;
+	int code, lines;
+	char words[WORDS_SIZE];		/* its last reply, or our own for what happened */
+	/* what we send */
+	struct message *m;
+	long long sent;			/* messages on this connection */
+	enum step saying, hearing;
+	size_t say_at, hear_at;		/* recipients */
+	long long said, heard, taken;	/* of this transaction */
+	bool refused;			/* MAIL was */
+	bool chunk;			/* BDAT, not DATA */
+	struct buf seven;		/* the content made 7-bit, when it had to be */
+	off_t at;			/* in the file, or in that */
+	struct content content;
+	bool line_start;		/* and what is said of it is at a line's beginning */
+	struct buf transcript;
+};
+
+static struct relay **relays;
+static size_t relay_count, relay_room;
+static size_t relay_most = SIZE_MAX;
+
+static void relay_say(struct relay *r);
+static void candidate_failed(struct relay *r, bool permanent);
+static void route_follow(struct relay *r);
+static bool relays_full(const struct destination *d);
+
+static const struct server *
+conf(const struct destination *d)
+{
+	return d->owner->conf;
+}
+
+/* ---- what is said ---------------------------------------------------------------------- */
+
+/* Our own words for what happened: a status and a sentence. */
+static void
+words_set(struct relay *r, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(r->words, sizeof r->words, format, ap);
+	va_end(ap);
+}
+
+/* One line of the conversation: for the trace, and to be kept with the message.
+ * The beginning is kept, and then what comes last. */
+static void
+transcribe(struct relay *r, char side, const char *line, size_t n)
+{
+	struct buf *b = &r->transcript;
+	char safe[300];
+
+	trace_line(r->number, r->began, states[r->state].name, side, line, n, side == '>' ? states[r->state].clause : "");
+	text_safe(safe, sizeof safe, line, n);
+	if (b->len > TRANSCRIPT) {
+		size_t half = TRANSCRIPT / 2, cut = b->len - half;
+
+		while (half < b->len && b->data[half - 1] != '\n')
+			half++;
+		while (cut < b->len && b->data[cut - 1] != '\n')
+			cut++;
+		memmove(b->data + half, b->data + cut, b->len - cut);
+		b->len -= cut - half;
+	}
+	buf_addf(b, "%c %s\n", side, safe);
+}
+
+static void
+say(struct relay *r, const char *format, ...)
+{
+	char line[PATH_OCTETS + 3000];
+	va_list ap;
+	int n;
+
+	va_start(ap, format);
+	n = vsnprintf(line, sizeof line - 2, format, ap);
+	va_end(ap);
+	if (n < 0 || n >= (int)sizeof line - 2)
+		n = 0;				/* cannot be: addresses and parameters are bounded */
+	transcribe(r, '>', line, (size_t)n);
+	memcpy(line + n, "\r\n", 2);
+	if (buf_add(&r->conn.out, line, (size_t)n + 2) == -1)
+		r->conn.ended = true;		/* out of memory costs this connection */
+}
+
+static void
+enter(struct relay *r, enum relay_state state, msec wait)
+{
+	msec most = conf(r->dest)->relay_timeout;
+
+	r->state = state;
+	r->deadline = now.tick + (wait < most ? wait : most);
+}
+
+/* ---- the message in hand ------------------------------------------------------------------ */
+
+/* Whose words we have: the host, when it has spoken. */
+static const char *
+speaker(const struct relay *r)
+{
+	return r->code ? r->route.text : NULL;
+}
+
+/* The next recipient of this transaction from i on, or the count. */
+static size_t
+recipient_next(const struct relay *r, size_t i)
+{
+	const struct envelope *e = &r->m->env;
+
+	while (i < e->count && !(e->rcpt[i].chosen && e->rcpt[i].outcome == RCPT_OPEN))
+		i++;
+	return i;
+}
+
+/* The attempt is over.  For those who are still open the message goes back to
+ * the queue. */
+static void
+message_done(struct relay *r)
+{
+	struct attempt a = { false, r->transcript.data, 0, (r->offers & EXT_DSN) != 0, false };
+	bool more = recipient_next(r, 0) < r->m->env.count;
+	struct id id = r->m->id;
+
+	spool_conclude(r->dest->owner->spool, r->m, &a);
+	dest_done(r->dest, &id);
+	spool_release(r->m);
+	r->m = NULL;
+	r->talked = false;
+	buf_free(&r->seven);
+	if (more && dest_put(r->dest, &id) == -1)
+		spool_wait(r->dest->owner->spool, &id, r->dest->next);
+}
+
+/* Not now: who was refused is asked again, too. */
+static void
+message_back(struct relay *r)
+{
+	for (size_t i = 0; i < r->m->env.count; i++)
+		if (r->m->env.rcpt[i].chosen && r->m->env.rcpt[i].outcome != RCPT_ACCEPTED)
+			recipient_outcome(&r->m->env.rcpt[i], RCPT_OPEN, NULL, NULL);
+	message_done(r);
+}
+
+/* The same verdict for all recipients with this outcome. */
+static void
+verdict(struct relay *r, enum outcome of, enum outcome outcome)
+{
+	for (size_t i = 0; i < r->m->env.count; i++)
+		if (r->m->env.rcpt[i].chosen && r->m->env.rcpt[i].outcome == of)
+			recipient_outcome(&r->m->env.rcpt[i], outcome, r->words, speaker(r));
+}
+
+/* What this reply means for a recipient. */
+static enum outcome
+outcome_of(int code)
+{
+	return code >= 500 ? RCPT_REJECTED : RCPT_DEFERRED;
+}
+
+/* ---- may it be sent there as it is? ----------------------------------------------------------- */
+
+static bool
+eight_bit(const char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text > 127)
+			return true;
+	return false;
+}
+
+/* Has the file an octet above 127 in its header, or anywhere behind its block?
+ * 1, 0, or -1: it cannot be read. */
+static int
+file_eight_bit(const struct message *m, bool header)
+{
+	static char octets[OUT_OCTETS];
+	off_t at = (off_t)m->body;
+	ssize_t n;
+	char last = '\n', before = '\0';
+
+	while ((n = pread(m->fd, octets, sizeof octets, at)) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			if ((unsigned char)octets[i] > 127)
+				return 1;
+			if (header && octets[i] == '\n' && (last == '\n' || (last == '\r' && before == '\n')))
+				return 0;
+			before = last;
+			last = octets[i];
+		}
+		at += n;
+	}
+	return (int)n;
+}
+
+/* RFC 6531 3.6: only when an address or the header needs it, whatever was said
+ * when it came. */
+static bool
+needs_utf8(const struct relay *r)
+{
+	const struct envelope *e = &r->m->env;
+	bool needs = eight_bit(e->sender);
+
+	for (size_t i = 0; i < e->count; i++)
+		needs |= e->rcpt[i].chosen && eight_bit(e->rcpt[i].address);
+	return needs || (args_have(e->sender_args, "SMTPUTF8") && file_eight_bit(r->m, true) == 1);
+}
+
+/* Make it 7-bit: RFC 6152 section 3.  It must be whole in memory for that. */
+static bool
+made_seven(struct relay *r)
+{
+	long long size = r->m->size - r->m->body;
+	char *text = size <= CONVERT_OCTETS ? memory(NULL, (size_t)size + 1) : NULL;
+	bool made = text != NULL && pread(r->m->fd, text, (size_t)size, (off_t)r->m->body) == (ssize_t)size &&
+	    mime_to_7bit(text, (size_t)size, &r->seven) == 0;
+
+	free(text);
+	return made;
+}
+
+static long long
+content_size(const struct relay *r)
+{
+	return r->seven.data != NULL ? (long long)r->seven.len : r->m->size - r->m->body;
+}
+
+/* If not, words say why, and what to do. */
+static bool
+acceptable(struct relay *r)
+{
+	const char *args = r->m->env.sender_args;
+	long long size;
+
+	buf_free(&r->seven);
+	if (!(r->offers & EXT_8BITMIME) && file_eight_bit(r->m, false) == 1 && !made_seven(r)) {
+		words_set(r, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
+		    "send it with its text encoded in quoted-printable or base64", r->route.text);
+		return false;
+	}
+	size = content_size(r);
+
+	if ((r->offers & EXT_SIZE) && r->size_limit > 0 && size > r->size_limit)
+		words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", size, r->route.text, r->size_limit);
+	else if (args_have(args, "BODY=BINARYMIME") &&
+	    (r->offers & (EXT_BINARYMIME | EXT_CHUNKING)) != (EXT_BINARYMIME | EXT_CHUNKING))
+		words_set(r, "5.6.3 %s takes no binary messages; send it with its parts encoded in base64", r->route.text);
+	else if (!(r->offers & EXT_SMTPUTF8) && needs_utf8(r))
+		words_set(r, "5.6.7 %s does not know SMTPUTF8, which an address or the header of this message needs; "
+		    "use addresses in plain ASCII", r->route.text);
+	else
+		return true;
+	return false;
+}
+
+/* ---- the transaction --------------------------------------------------------------------------- */
+
+/* Our own domains take another name in the sender's address: masquerade. */
+static const char *
+sender_text(const struct relay *r, char out[PATH_OCTETS + DOMAIN_MAX + 2])
+{
+	const struct server *s = conf(r->dest);
+	const char *sender = r->m->env.sender, *at = strrchr(sender, '@');
+
+	if (s->masquerade == NULL || at == NULL || !domain_local(config_domain(s, at + 1)))
+		return sender;
+	snprintf(out, PATH_OCTETS + DOMAIN_MAX + 2, "%.*s@%s", (int)(at - sender), sender, s->masquerade);
+	return out;
+}
+
+/* One of our parameters, as it came, if the peer knows it. */
+static void
+parameter(const struct relay *r, struct buf *b, enum extension extension, const char *args, const char *name)
+{
+	char value[ARGS_OCTETS + 1];
+
+	if ((r->offers & extension) && args_value(args, name, value))
+		buf_addf(b, " %s=%s", name, value);
+}
+
+static void
+say_mail(struct relay *r)
+{
+	char masked[PATH_OCTETS + DOMAIN_MAX + 2];
+	const char *args = r->m->env.sender_args;
+	struct buf b = { 0 };
+
+	if (r->offers & EXT_SIZE)
+		buf_addf(&b, " SIZE=%lld", content_size(r));
+	parameter(r, &b, EXT_8BITMIME, args, "BODY");
+	if ((r->offers & EXT_SMTPUTF8) && needs_utf8(r))
+		buf_addf(&b, " SMTPUTF8");
+	parameter(r, &b, EXT_DSN, args, "RET");
+	parameter(r, &b, EXT_DSN, args, "ENVID");
+	say(r, "MAIL FROM:<%s>%s", sender_text(r, masked), b.data ? b.data : "");
+	buf_free(&b);
+	r->saying = SAY_RCPT;
+}
+
+static void
+say_rcpt(struct relay *r)
+{
+	const struct recipient *to = &r->m->env.rcpt[r->say_at++];
+	struct buf b = { 0 };
+
+	parameter(r, &b, EXT_DSN, to->args, "NOTIFY");
+	parameter(r, &b, EXT_DSN, to->args, "ORCPT");
+	say(r, "RCPT TO:<%s>%s", to->address, b.data ? b.data : "");
+	buf_free(&b);
+	r->said++;
+}
+
+/* DATA may be said before the recipients are answered; BDAT, which nothing
+ * answers before the content, not. */
+static void
+say_data(struct relay *r)
+{
+	if (r->chunk)
+		say(r, "BDAT %lld LAST", r->m->size - r->m->body);
+	else
+		say(r, "DATA");
+	r->saying = SAID;
+	if (!r->chunk)
+		return;
+	r->hearing = SAID;
+	enter(r, CONTENT, BLOCK_WAIT);
+}
+
+static void
+reset(struct relay *r)
+{
+	enter(r, RESET, COMMAND_WAIT);
+	say(r, "RSET");
+}
+
+/* As far ahead as pipelining allows. */
+static void
+say_envelope(struct relay *r)
+{
+	while (r->state == ENVELOPE && r->saying != SAID && r->conn.out.len < OUT_OCTETS) {
+		bool waiting = r->hearing == SAY_MAIL ? r->saying != SAY_MAIL : r->heard < r->said;
+
+		if (waiting && !(r->offers & EXT_PIPELINING))
+			return;
+		r->say_at = recipient_next(r, r->say_at);
+		if (r->saying == SAY_MAIL)
+			say_mail(r);
+		else if (!r->refused && r->said < r->rcpt_max && r->say_at < r->m->env.count)
+			say_rcpt(r);
+		else if (waiting && (r->chunk || r->refused))
+			return;
+		else if (!waiting && r->taken == 0)
+			reset(r);		/* nobody is left to send it to */
+		else
+			say_data(r);
+	}
+}
+
+static void
+transaction_begin(struct relay *r)
+{
+	r->saying = r->hearing = SAY_MAIL;
+	r->say_at = r->hear_at = 0;
+	r->said = r->heard = r->taken = 0;
+	r->refused = false;
+	r->talked = true;
+	r->chunk = args_have(r->m->env.sender_args, "BODY=BINARYMIME");
+	r->at = r->seven.data != NULL ? 0 : (off_t)r->m->body;
+	r->line_start = true;
+	content_begin(&r->content, false, r->chunk, true);
+	enter(r, ENVELOPE, COMMAND_WAIT);
+	say_envelope(r);
+}
+
+/* A transaction is over.  Who is still open gets one of his own. */
+static void
+transaction_over(struct relay *r)
+{
+	bool accepted = false, more = recipient_next(r, 0) < r->m->env.count;
+
+	for (size_t i = 0; i < r->m->env.count; i++)
+		accepted |= r->m->env.rcpt[i].outcome == RCPT_ACCEPTED && r->m->env.rcpt[i].chosen;
+	dest_alive(r->dest, accepted);
+	r->sent++;
+	enter(r, READY, IDLE_KEPT);
+	if (!more)
+		message_done(r);
+	else if (r->sent < r->mail_max)
+		transaction_begin(r);
+	else
+		message_back(r);
+}
+
+/* The reply to RCPT: his alone.  One recipient too many is not refused, but
+ * asked to come again: RFC 5321 4.5.3.1.10. */
+static void
+heard_rcpt(struct relay *r)
+{
+	size_t i = recipient_next(r, r->hear_at);
+	struct recipient *to = &r->m->env.rcpt[i];
+
+	r->hear_at = i + 1;
+	r->heard++;
+	if (r->refused)
+		return;
+	if (r->code / 100 == 2) {
+		to->outcome = RCPT_TAKEN;
+		r->taken++;
+	} else if (r->taken > 0 && (r->code == 452 || (r->code == 552 && strncmp(r->words, "552 5.2", 7) != 0)))
+		r->rcpt_max = r->taken;
+	else
+		recipient_outcome(to, outcome_of(r->code), r->words, speaker(r));
+}
+
+static void
+heard_data(struct relay *r)
+{
+	r->hearing = SAID;
+	if (r->code / 100 != 3) {
+		verdict(r, RCPT_TAKEN, outcome_of(r->code));
+		reset(r);
+	} else if (r->taken > 0) {
+		enter(r, CONTENT, BLOCK_WAIT);
+	} else {
+		enter(r, VERDICT, VERDICT_WAIT);	/* it wants content for nobody: RFC 2920 3.1 */
+		say(r, ".");
+	}
+}
+
+static void
+heard_envelope(struct relay *r)
+{
+	if (r->hearing == SAY_RCPT && r->heard == r->said) {
+		heard_data(r);
+		return;
+	}
+	if (r->hearing == SAY_RCPT)
+		heard_rcpt(r);
+	else if (r->code / 100 != 2) {
+		r->refused = true;
+		verdict(r, RCPT_OPEN, outcome_of(r->code));
+	}
+	r->hearing = SAY_RCPT;
+	enter(r, ENVELOPE, r->heard == r->said && r->saying == SAID ? DATA_WAIT : COMMAND_WAIT);
+}
+
+/* ---- the content ---------------------------------------------------------------------------------- */
+
+static ssize_t
+content_read(const struct relay *r, char *octets, size_t most)
+{
+	size_t left = r->seven.len - (size_t)r->at;
+
+	if (r->seven.data == NULL)
+		return r->at < r->m->size ? pread(r->m->fd, octets, most, r->at) : 0;
+	if (left < most)
+		most = left;
+	memcpy(octets, r->seven.data + r->at, most);
+	return (ssize_t)most;
+}
+
+/* The next piece of the file; canonical once more, for somebody may have had
+ * it in an editor.  Binary goes as it is: its size was said. */
+static void
+say_content(struct relay *r)
+{
+	static char octets[OUT_OCTETS];
+	static struct buf canonical;
+	ssize_t n = 1;
+	size_t used;
+
+	while (r->conn.out.len < OUT_OCTETS && (n = content_read(r, octets, sizeof octets)) > 0) {
+		canonical.len = 0;
+		r->at += n;
+		if (content_take(&r->content, octets, (size_t)n, &used, &canonical) == -1 ||
+		    (r->chunk ? buf_add(&r->conn.out, octets, (size_t)n) :
+		    content_stuff(&r->conn.out, canonical.data, canonical.len, &r->line_start)) == -1)
+			n = -1;
+	}
+	r->deadline = now.tick + BLOCK_WAIT;
+	if (n == 0 && !r->chunk) {
+		canonical.len = 0;
+		if (content_end(&r->content, &canonical) == -1 || buf_add(&canonical, ".\r\n", 3) == -1 ||
+		    buf_add(&r->conn.out, canonical.data, canonical.len) == -1)
+			n = -1;
+	}
+	if (n == 0) {
+		transcribe(r, '>', "(the message)", 13);
+		enter(r, VERDICT, VERDICT_WAIT);
+	}
+	r->conn.ended |= n == -1;		/* neither disk nor memory: never end it as if it were whole */
+}
+
+/* ---- what is heard --------------------------------------------------------------------------------- */
+
+/* A line of the answer to EHLO: RFC 5321 4.1.1.1. */
+static void
+heard_offer(struct relay *r, const char *text)
+{
+	static const struct {
+		const char *name;
+		enum extension bit;
+	} known[] = {
+		{ "PIPELINING", EXT_PIPELINING }, { "SIZE", EXT_SIZE }, { "8BITMIME", EXT_8BITMIME },
+		{ "BINARYMIME", EXT_BINARYMIME }, { "CHUNKING", EXT_CHUNKING }, { "SMTPUTF8", EXT_SMTPUTF8 },
+		{ "DSN", EXT_DSN }, { "LIMITS", EXT_LIMITS }
+	};
+	const char *value;
+
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+		if (text_prefix(text, known[i].name) && strchr(" =", text[strlen(known[i].name)]) != NULL)
+			r->offers |= known[i].bit;
+	if (text_prefix(text, "SIZE "))
+		r->size_limit = strtoll(text + 5, NULL, 10);
+	if (!text_prefix(text, "LIMITS "))	/* RFC 9422 */
+		return;
+	if ((value = strstr(text, "RCPTMAX=")) != NULL && strtoll(value + 8, NULL, 10) > 0)
+		r->rcpt_max = strtoll(value + 8, NULL, 10);
+	if ((value = strstr(text, "MAILMAX=")) != NULL && strtoll(value + 8, NULL, 10) > 0)
+		r->mail_max = strtoll(value + 8, NULL, 10);
+	if (r->rcpt_max > RCPTS_MAX)
+		r->rcpt_max = RCPTS_MAX;
+}
+
+static void
+say_hello(struct relay *r, bool helo)
+{
+	const char *name = conf(r->dest)->hostname;
+
+	r->helo = helo;
+	r->offers = 0;
+	r->rcpt_max = RCPTS_MAX;
+	r->mail_max = conf(r->dest)->per_connection;
+	enter(r, HELLO, COMMAND_WAIT);
+	say(r, "%s %s", helo ? "HELO" : "EHLO", name);
+}
+
+/* Over with this connection, after the message in hand if there is one. */
+static void
+quit(struct relay *r)
+{
+	enter(r, QUIT, QUIT_WAIT);
+	say(r, "QUIT");
+}
+
+/*
+ * The connection is gone, or has become of no use.  Before a transaction that
+ * is the candidate's failure.  In one, it is tried with the next; after the
+ * final dot nobody knows whether the message was taken.
+ */
+static void
+lost(struct relay *r, const char *why)
+{
+	char id[ID_SIZE];
+	bool doubtful = r->state == VERDICT && r->m != NULL && why != NULL;
+
+	if (r->state == READY || r->state == QUIT || r->state == OVER) {
+		r->state = OVER;
+		return;
+	}
+	if (why != NULL)
+		words_set(r, "%s %s %s", r->state == CONNECT ? "4.4.1" : "4.4.2", r->route.text, why);
+	if (r->m == NULL) {
+		candidate_failed(r, false);
+		return;
+	}
+	if (doubtful)
+		log_line("%s doubtful host=%s reason=\"the connection ended between the final dot and its reply; "
+		    "the message is sent again and may arrive twice\"", id_text(&r->m->id, id), r->route.text);
+	verdict(r, RCPT_TAKEN, r->state == VERDICT ? RCPT_DEFERRED : RCPT_OPEN);
+	if (recipient_next(r, 0) == r->m->env.count) {
+		message_done(r);
+		r->state = OVER;
+	} else if (r->sent > 0 && r->state != VERDICT) {	/* it had enough of this connection, not of us */
+		message_back(r);
+		r->state = OVER;
+	} else
+		candidate_failed(r, false);
+}
+
+/* A whole reply.  The mirror of relay_say. */
+static void
+relay_heard(struct relay *r)
+{
+	bool good = r->code / 100 == 2;
+
+	if (r->code == 421 && r->state != QUIT) {
+		lost(r, NULL);
+		return;
+	}
+	switch (r->state) {
+	case GREETING:
+		if (good)
+			say_hello(r, r->helo_only);
+		else
+			candidate_failed(r, r->code >= 500);
+		break;
+	case HELLO:
+		if (good)
+			enter(r, READY, IDLE_KEPT);
+		else if (r->code >= 500 && !r->helo)
+			say_hello(r, true);
+		else
+			candidate_failed(r, r->code >= 500);
+		break;
+	case ENVELOPE:
+		heard_envelope(r);
+		break;
+	case CONTENT:		/* before the end: it can only be a refusal */
+		verdict(r, RCPT_TAKEN, r->code >= 400 ? outcome_of(r->code) : RCPT_DEFERRED);
+		message_done(r);
+		r->state = OVER;
+		break;
+	case VERDICT:
+		verdict(r, RCPT_TAKEN, good ? RCPT_ACCEPTED : outcome_of(r->code >= 400 ? r->code : 400));
+		transaction_over(r);
+		break;
+	case RESET:
+		transaction_over(r);
+		break;
+	default:		/* QUIT; or something nobody asked for */
+		r->state = OVER;
+		break;
+	}
+}
+
+/* Take another message, if there is one and we may. */
+static void
+next_message(struct relay *r)
+{
+	if (r->m == NULL && r->sent < r->mail_max && relay_most > 0 && (r->m = dest_next(r->dest)) != NULL && r->sent > 0)
+		buf_free(&r->transcript);
+	if (r->m == NULL) {
+		if (r->sent >= r->mail_max || relays_full(r->dest))
+			quit(r);
+	} else if (acceptable(r))
+		transaction_begin(r);
+	else {
+		verdict(r, RCPT_OPEN, RCPT_REJECTED);
+		message_done(r);
+	}
+}
+
+/* What there is to say in this state. */
+static void
+relay_say(struct relay *r)
+{
+	switch (r->state) {
+	case READY:
+		next_message(r);
+		break;
+	case ENVELOPE:
+		say_envelope(r);
+		break;
+	case CONTENT:
+		say_content(r);
+		break;
+	default:		/* it is said on entering, or they speak */
+		break;
+	}
+}
+
+/* One line of a reply joins its words: code and text once, however many lines. */
+static void
+reply_line(struct relay *r, const char *line)
+{
+	size_t n = strlen(r->words), room = sizeof r->words;
+
+	if (r->lines++ == 0)
+		n = (size_t)snprintf(r->words, room, "%.3s ", line);
+	else if (n + 1 < room)
+		n += (size_t)snprintf(r->words + n, room - n, " ");
+	for (line += line[3] != '\0' ? 4 : 3; *line != '\0' && n + 1 < room; line++)
+		r->words[n++] = *line >= ' ' && *line < 127 ? *line : '?';
+	r->words[n] = '\0';
+}
+
+/* A line from the other side: 1 it completes a reply, 0 there is more, -1 this
+ * is no SMTP. */
+static int
+hear_line(struct relay *r, const char *line, size_t n)
+{
+	transcribe(r, '<', line, n);
+	if (n < 3 || strspn(line, "0123456789") != 3 || strchr("2345", line[0]) == NULL ||
+	    strchr(" -", line[3]) == NULL || r->lines >= LINES_MAX)
+		return -1;
+	if (r->lines > 0 && atoi(line) != r->code)
+		return -1;
+	r->code = atoi(line);
+	if (r->state == HELLO && r->code == 250 && r->lines > 0 && !r->helo)
+		heard_offer(r, line + 4);
+	reply_line(r, line);
+	return line[3] == '-' ? 0 : 1;
+}
+
+/* There is a connection to talk on. */
+static bool
+talking(const struct relay *r)
+{
+	return r->state > CONNECT && r->state != OVER;
+}
+
+static void
+relay_hear(struct relay *r)
+{
+	char *line;
+	size_t n;
+	bool crlf;
+	int answer, whole;
+
+	while (talking(r) && (answer = conn_line(&r->conn, &line, &n, &crlf)) != 0) {
+		whole = answer == 1 ? hear_line(r, line, n) : -1;
+		if (whole == -1) {
+			lost(r, "answered with what is no reply");
+			return;
+		}
+		if (whole == 0)
+			continue;
+		r->lines = 0;
+		relay_heard(r);
+		if (r->state != CONTENT)
+			relay_say(r);
+	}
+}
+
+/* ---- a candidate -------------------------------------------------------------------------------- */
+
+/* The route has nothing more to try: what failed for good is returned, one
+ * message at a time; one that lost its connections too often waits for itself;
+ * else the destination backs off. */
+static void
+exhausted(struct relay *r)
+{
+	struct destination *d = r->dest;
+
+	r->state = OVER;
+	memcpy(r->words, r->route.words, sizeof r->words);
+	if (r->route.permanent) {
+		if (r->m != NULL || (r->m = dest_next(d)) != NULL) {
+			verdict(r, RCPT_OPEN, RCPT_REJECTED);
+			message_done(r);
+		}
+		return;
+	}
+	if (r->m != NULL && r->talked && ++d->strikes < STRIKES) {
+		verdict(r, RCPT_OPEN, RCPT_DEFERRED);
+		message_done(r);
+		return;
+	}
+	if (r->m != NULL)
+		message_back(r);
+	dest_fail(d, r->words, speaker(r), r->transcript.data);
+}
+
+/* The next candidate, when the route knows it. */
+static void
+route_follow(struct relay *r)
+{
+	int answer, fd;
+
+	r->state = LOOKUP;
+	r->lines = 0;
+	r->sent = 0;
+	while ((answer = route_step(&r->route)) == 1) {
+		const struct addr *a = &r->route.addrs[r->route.addr];
+
+		if ((fd = conn_connect(a)) != -1) {
+			conn_open(&r->conn, fd);
+			r->conn.peer = *a;
+			r->code = 0;		/* it has not spoken yet */
+			enter(r, CONNECT, CONNECT_WAIT);
+			transcribe(r, '=', r->route.text, strlen(r->route.text));
+			return;
+		}
+		route_failed(&r->route, false, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
+	}
+	if (answer == -1)
+		exhausted(r);
+}
+
+/* This candidate is none: words say why. */
+static void
+candidate_failed(struct relay *r, bool permanent)
+{
+	transcribe(r, '=', r->words, strlen(r->words));
+	conn_close(&r->conn);
+	route_failed(&r->route, permanent, "%s", r->words);
+	route_follow(r);
+}
+
+static void
+step_connect(struct relay *r)
+{
+
+	if (conn_connected(r->conn.fd) == 0) {
+		enter(r, GREETING, GREETING_WAIT);
+		return;
+	}
+	words_set(r, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
+	candidate_failed(r, false);
+}
+
+/* ---- all of them ---------------------------------------------------------------------------------- */
+
+/* Who else wants a connection gets this one when it has nothing to do. */
+static bool
+relays_full(const struct destination *d)
+{
+	return relay_count >= relay_most || d->owner->relays >= conf(d)->relays;
+}
+
+/* A connection for this destination, beginning with the question where it is. */
+static void
+relay_start(struct destination *d)
+{
+	const struct domain *row = config_domain(conf(d), d->name);
+	struct relay **more = grow(relays, &relay_room, relay_count, sizeof *more), *r;
+
+	if (more == NULL)
+		return;
+	relays = more;
+	if ((r = memory(NULL, sizeof *r)) == NULL)
+		return;
+	memset(r, 0, sizeof *r);
+	relays[relay_count++] = r;
+	r->dest = d;
+	r->number = trace_number();
+	r->began = now.tick;
+	r->slot = SIZE_MAX;
+	r->conn.fd = -1;
+	r->helo_only = row != NULL && row->helo_only;
+	dest_connections(d, 1);
+	route_begin(&r->route, conf(d), d->name);
+	route_follow(r);
+}
+
+static void
+relay_free(struct relay *r)
+{
+	if (r->m != NULL)
+		dest_done(r->dest, &r->m->id);
+	spool_release(r->m);
+	conn_close(&r->conn);
+	route_end(&r->route);
+	buf_free(&r->transcript);
+	buf_free(&r->seven);
+	free(r);
+}
+
+void
+relays_start(void)
+{
+	struct destination *d;
+
+	while (relay_count < relay_most && (d = dests_wanting()) != NULL)
+		relay_start(d);
+}
+
+/* Our turn to speak, as long as the network takes it. */
+static void
+relay_speak(struct relay *r)
+{
+	for (int i = 0; i < PUMP_TURN && talking(r) && !r->conn.ended; i++) {
+		relay_say(r);
+		r->conn.ended |= conn_flush(&r->conn) == -1;
+		if (r->state != CONTENT || r->conn.out.len > 0)
+			return;
+	}
+}
+
+static void
+relay_step(struct relay *r, short events)
+{
+	if (r->state == LOOKUP) {
+		route_follow(r);
+		return;
+	}
+	if (r->deadline <= now.tick && r->state == READY)
+		quit(r);
+	else if (r->deadline <= now.tick)
+		lost(r, r->state == CONNECT ? "cannot be connected to: no answer" : "was silent for too long");
+	else if (r->state == CONNECT && events != 0)
+		step_connect(r);
+	else if (talking(r) && (events & (POLLIN | POLLHUP | POLLERR)) && conn_receive(&r->conn) != 0)
+		relay_hear(r);
+	relay_speak(r);
+	if (r->conn.ended && talking(r))
+		lost(r, "closed the connection");
+	conn_rest(&r->conn);
+}
+
+size_t
+relays_count(void)
+{
+	return relay_count;
+}
+
+void
+relays_limit(size_t most)
+{
+	relay_most = most;
+}
+
+/* Who has no slot waits for his deadline. */
+size_t
+relays_want(struct pollfd *slots, size_t room, msec *until)
+{
+	size_t n = 0;
+
+	for (; n < relay_count && n < room; n++) {
+		struct relay *r = relays[n];
+
+		r->slot = n;
+		if (r->state == LOOKUP) {
+			route_want(&r->route, &slots[n], until);
+			continue;
+		}
+		conn_want(&r->conn, true, &slots[n]);
+		if (r->state == CONNECT)
+			slots[n] = (struct pollfd){ r->conn.fd, POLLOUT, 0 };
+		if (r->deadline < *until)
+			*until = r->deadline;
+	}
+	return n;
+}
+
+void
+relays_step(const struct pollfd *slots, size_t n)
+{
+	for (size_t i = relay_count; i-- > 0; ) {
+		struct relay *r = relays[i];
+		short events = r->slot < n ? slots[r->slot].revents : 0;
+		msec due = r->state == LOOKUP ? r->route.dns.deadline : r->deadline;
+
+		if (events != 0 || due <= now.tick || (r->state == READY && r->dest->count > 0))
+			relay_step(r, events);
+		r->slot = SIZE_MAX;
+		if (r->state == OVER) {
+			struct destination *d = r->dest;
+
+			relays[i] = relays[--relay_count];
+			relay_free(r);
+			dest_connections(d, -1);
+		}
+	}
+}
+
+bool
+relays_doubtful(void)
+{
+	for (size_t i = 0; i < relay_count; i++)
+		if (relays[i]->state == CONTENT || relays[i]->state == VERDICT)
+			return true;
+	return false;
+}
+
+void
+relays_close(void)
+{
+	while (relay_count > 0)
+		relay_free(relays[--relay_count]);
+	free(relays);
+	dests_close();
+}

@@ -1,0 +1,341 @@
+/*
+ * settings.c - the table of all directives.
+ *
+ * It drives parsing (config.c), and what is printed here from it: `smtpd
+ * explain`, the sample configuration and the manual page; so none of them can
+ * disagree.
+ */
+#include "smtpd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *const block_name[BLOCKS] = {
+	"top level", "server", "general", "access", "messages", "delivery",
+	"ldap-routing", "security", "domain"
+};
+
+#define S(member) offsetof(struct server, member)
+#define D(member) offsetof(struct domain, member)
+#define C(member) offsetof(struct config, member)
+#define LATER_IN(block, name) { block, LATER, name, 0, NULL, 0, 0, NULL, NULL, NULL }
+
+const struct setting settings[] = {
+	{ TOP, RESOLVERS, "resolver", C(resolvers), "", 0, 0, NULL,
+	  "the system's DNS settings",
+	  "The name servers to ask, each an address and, where it is not 53, a port; at most three are used. "
+	  "The default is what /etc/resolv.conf says, which is read again when it changes." },
+	{ TOP, TEXT, "hosts", C(hosts), "/etc/hosts", 0, 0, NULL,
+	  "the system's hosts file",
+	  "Names and addresses that are known without asking a name server." },
+	LATER_IN(TOP, "user"),
+	LATER_IN(TOP, "chroot"), LATER_IN(TOP, "control"), LATER_IN(TOP, "operators"),
+	LATER_IN(TOP, "metrics"),
+
+	{ GENERAL, LISTENER, "listen", S(listen), "127.0.0.1:2525", 0, 0, NULL,
+	  "General: IP address, Advanced...",
+	  "Where the server listens: address and port, IPv6 in brackets. Repeat it, or give several. "
+	  "With port 0 the system picks one, and the line that announces it says which. "
+	  "The model listened on all addresses, port 25; this one asks to be told." },
+	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
+	  "Delivery: Advanced, Fully-qualified domain name",
+	  "The name by which the server greets and signs its Received fields. The default is the host's own name." },
+	{ GENERAL, TEXT, "mailroot", S(mailroot), "mailroot", 0, 0, NULL,
+	  "the wizard's home directory",
+	  "The directory of the five folders Pickup, SortTemp, Queue, Drop and Badmail; made when missing. "
+	  "Relative to the directory the server is started in. Each server has its own." },
+	{ GENERAL, NUMBER, "connections", S(connections), "1000", 1, UNLIMITED, NULL,
+	  "General: Limit number of connections to",
+	  "How many clients can be connected at once. One more is answered 421 and closed." },
+	{ GENERAL, NUMBER, "connections-per-client", S(connections_per_client), "unlimited", 1, UNLIMITED, NULL,
+	  "not in the model",
+	  "How many of them can come from one address. One more is answered 421 and closed." },
+	{ GENERAL, TIME, "timeout", S(timeout), "10m", 1000, 30 * DAY, NULL,
+	  "General: Connection time-out (minutes)",
+	  "How long a client may take for a whole command line, or be silent within a message, before it is answered 421 and closed." },
+	LATER_IN(GENERAL, "log"), LATER_IN(GENERAL, "log-fields"),
+	LATER_IN(GENERAL, "log-local-time"), LATER_IN(GENERAL, "start"),
+
+	{ ACCESS, ADDRESSES, "connect", S(connect), "all-except", 0, 0, NULL,
+	  "Access: Connection control",
+	  "Who may connect: 'only' those listed, or 'all-except' those listed. An entry is an address or a network such as 192.0.2.0/24. "
+	  "Anybody else is greeted with 554 and closed." },
+	{ ACCESS, ADDRESSES, "relay", S(relay), "only", 0, 0, NULL,
+	  "Access: Relay restrictions",
+	  "Who may send to domains that are not ours: 'only' those listed (by default nobody), or 'all-except' those listed, "
+	  "which makes an open relay and needs 'open-relay yes' beside it. Others get 550 5.7.1 for each such recipient." },
+	{ ACCESS, YESNO, "open-relay", S(open_relay), "no", 0, 0, NULL,
+	  "not in the model",
+	  "Says that 'relay all-except' is meant." },
+	LATER_IN(ACCESS, "authenticate"), LATER_IN(ACCESS, "clear-text-passwords"),
+	LATER_IN(ACCESS, "passwords"), LATER_IN(ACCESS, "certificate"),
+	LATER_IN(ACCESS, "require-tls"), LATER_IN(ACCESS, "tls-minimum"),
+	LATER_IN(ACCESS, "relay-authenticated"), LATER_IN(ACCESS, "tarpit"),
+
+	{ MESSAGES, SIZE, "max-size", S(max_size), "32M", 1024, UNLIMITED, NULL,
+	  "Messages: Limit message size to (KB)",
+	  "The largest message accepted, by SMTP (which announces it as SIZE) or from Pickup. "
+	  "The model's 2 MB is smaller than a photograph." },
+	{ MESSAGES, SIZE, "max-session", S(max_session), "unlimited", 1024, UNLIMITED, NULL,
+	  "Messages: Limit session size to (KB)",
+	  "How many octets of messages one connection may bring; after that the next MAIL is answered 421, and the client comes again. "
+	  "Off unlike in the model, for no client can discover it." },
+	{ MESSAGES, NUMBER, "max-recipients", S(max_recipients), "1000", 1, 10000, NULL,
+	  "Messages: Limit number of recipients per message to",
+	  "Recipients of one message, 10000 at most; one more is answered 452 4.5.3, and the client sends him another copy. "
+	  "RFC 5321 asks for 100 at least." },
+	{ MESSAGES, TEXT, "badmail", S(badmail), "Badmail", 0, 0, NULL,
+	  "Messages: Badmail directory",
+	  "The folder for what can be neither delivered nor returned, relative to the mailroot. It must be on the same file system." },
+	{ MESSAGES, WORD, "line-endings", S(line_endings), "normalize", 0, 0, "normalize reject",
+	  "not in the model",
+	  "What to do with a line that ends in LF alone: take it as a line's end and store CR LF (never as the end of a message), "
+	  "or refuse it with 550 5.5.2 and close; a message that came by BDAT, whose end is known, is refused without closing." },
+	{ MESSAGES, EXTENSIONS, "extensions", S(hidden), "", 0, 0, NULL,
+	  "metabase: SmtpInboundCommandSupportOptions",
+	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP." },
+	{ MESSAGES, NUMBER, "per-connection", S(per_connection), "20", 1, UNLIMITED, NULL,
+	  "Messages: Limit number of messages per connection to",
+	  "How many messages we send on one connection to another server before it is closed and the next one is opened." },
+	{ MESSAGES, TEXT, "ndr-copy-to", S(ndr_copy_to), "", 0, 0, NULL,
+	  "Messages: Send copy of Non-Delivery Report to",
+	  "An address that gets a copy of each report of failure." },
+	{ MESSAGES, LIMIT, "badmail-limit", S(badmail_limit), "100M 30d", 0, 0, NULL,
+	  "registry: MaxBadMailFolderSize",
+	  "How large the badmail folder may grow, and how old what lies in it; beyond either the oldest is removed. "
+	  "In the model it grew until the disk was full. Each can be 'unlimited'." },
+
+	{ DELIVERY, TIMES, "retry", S(retry), "15m 30m 1h 4h", 1000, 30 * DAY, NULL,
+	  "Delivery: First, Second, Third, Subsequent retry interval",
+	  "The intervals between attempts at a message, counted from its arrival; the last one repeats." },
+	{ DELIVERY, GLITCH, "glitch-retry", S(glitch_retry), "60s 3", 0, 0, NULL,
+	  "registry: GlitchRetrySeconds",
+	  "Before these, a destination that cannot be reached is tried again after this interval, so many times." },
+	{ DELIVERY, TIME, "notify", S(notify), "12h", 1000, UNLIMITED, NULL,
+	  "Delivery: Outbound, Delay notification",
+	  "After this time its sender is told, once, that a message is delayed; 'unlimited': never." },
+	{ DELIVERY, TIME, "expire", S(expire), "2d", 1000, 365 * DAY, NULL,
+	  "Delivery: Outbound, Expiration timeout",
+	  "After this time a message is given up and returned to its sender." },
+	{ DELIVERY, TIME, "local-retry", S(local_retry), "1h", 1000, 30 * DAY, NULL,
+	  "metabase: LocalRetryInterval",
+	  "How long mail waits in Queue when its Drop folder is full or cannot be written, before the next attempt." },
+	{ DELIVERY, TIME, "local-notify", S(local_notify), "12h", 1000, UNLIMITED, NULL,
+	  "Delivery: Local, Delay notification",
+	  "The same as notify, for mail to our own domains." },
+	{ DELIVERY, TIME, "local-expire", S(local_expire), "2d", 1000, 365 * DAY, NULL,
+	  "Delivery: Local, Expiration timeout",
+	  "The same as expire, for mail to our own domains." },
+	{ DELIVERY, NUMBER, "connections", S(relays), "1000", 1, UNLIMITED, NULL,
+	  "Delivery: Outbound Connections, Limit number of connections to",
+	  "How many connections to other servers we have at once." },
+	{ DELIVERY, NUMBER, "connections-per-domain", S(relays_per_domain), "100", 1, UNLIMITED, NULL,
+	  "Delivery: Outbound Connections, Limit number of connections per domain to",
+	  "How many of them go to one domain or smart host. We begin with one, and add one for each message that was taken." },
+	{ DELIVERY, TIME, "timeout", S(relay_timeout), "10m", 1000, 30 * DAY, NULL,
+	  "Delivery: Outbound Connections, Time-out (minutes)",
+	  "The most we wait for another server; RFC 5321 4.5.3.2 has shorter times for most of its answers, and they hold too." },
+	{ DELIVERY, NUMBER, "port", S(port), "25", 1, 65535, NULL,
+	  "Delivery: Outbound Connections, TCP port",
+	  "The port of the servers we deliver to, where a smart host has none of its own." },
+	{ DELIVERY, TEXT, "masquerade", S(masquerade), "", 0, 0, NULL,
+	  "Delivery: Advanced, Masquerade domain",
+	  "A domain that takes the place of our own ones in the sender's address of relayed mail, and from which reports come." },
+	{ DELIVERY, HOPS, "smart-host", S(smart_host), "", 0, 0, NULL,
+	  "Delivery: Advanced, Smart host",
+	  "Where all mail to other domains goes: a name whose MX records are looked up, or a name or address in brackets, "
+	  "which is connected to as it is; each with a port or without. Several are tried in order." },
+	{ DELIVERY, YESNO, "direct-first", S(direct_first), "no", 0, 0, NULL,
+	  "Delivery: Advanced, Attempt direct delivery before sending to smart host",
+	  "Use the smart host only for domains that cannot be looked up." },
+	{ DELIVERY, NUMBER, "max-hops", S(max_hops), "30", 1, 1000, NULL,
+	  "Delivery: Advanced, Maximum hop count",
+	  "A message with more Received fields than this is going round in circles and is answered 554 5.4.6. "
+	  "The model's 15 was too few for real mail; RFC 5321 6.3 asks for a large number." },
+	LATER_IN(DELIVERY, "authenticate"), LATER_IN(DELIVERY, "tls"),
+	LATER_IN(DELIVERY, "reverse-dns"),
+
+	LATER_IN(LDAP, "server"), LATER_IN(LDAP, "schema"), LATER_IN(LDAP, "bind"), LATER_IN(LDAP, "domain"),
+	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),
+	LATER_IN(SECURITY, "operators"),
+
+	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
+	  "Local domain: Drop directory",
+	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only." },
+	{ DOMAIN, SIZE, "quota", D(quota), "unlimited", 1024, UNLIMITED, NULL,
+	  "Local domain: Enable drop directory quota",
+	  "How many octets the drop folder may hold. Beyond it recipients are answered 452 4.2.2 and mail already accepted waits in Queue. "
+	  "Off unlike in the model, whose 20 MB surprised people." },
+	{ DOMAIN, YESNO, "allow-relay", D(allow_relay), "no", 0, 0, NULL,
+	  "Remote domain: Allow incoming mail to be relayed to this domain",
+	  "Lets anybody send to this remote domain, whatever 'relay' says." },
+	{ DOMAIN, HOPS, "smart-host", D(smart_host), "", 0, 0, NULL,
+	  "Remote domain: Forward all mail to smart host",
+	  "Where mail for this domain goes, instead of to its MX or to the server's smart host; written as that one is." },
+	{ DOMAIN, YESNO, "helo-only", D(helo_only), "no", 0, 0, NULL,
+	  "Remote domain: Send HELO instead of EHLO",
+	  "Greet with HELO, and use no extension." },
+	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
+	LATER_IN(DOMAIN, "hold"), LATER_IN(DOMAIN, "hold-accounts"), LATER_IN(DOMAIN, "extensions"),
+};
+
+const size_t settings_count = sizeof settings / sizeof *settings;
+
+/* ---- the nearest name ------------------------------------------------------------ */
+
+/* Levenshtein distance, for words short enough; else far. */
+static int
+distance(const char *a, const char *b)
+{
+	int row[64], n = (int)strlen(b);
+
+	if (n >= 64 || strlen(a) >= 64)
+		return 99;
+	for (int j = 0; j <= n; j++)
+		row[j] = j;
+	for (int i = 1; *a != '\0'; a++, i++) {
+		int corner = row[0];
+
+		row[0] = i;
+		for (int j = 1; j <= n; j++) {
+			int best = corner + (*a != b[j - 1]);
+
+			corner = row[j];
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			row[j] = best > row[j - 1] + 1 ? row[j - 1] + 1 : best;
+		}
+	}
+	return row[n];
+}
+
+const char *
+setting_nearest(enum block block, const char *word)
+{
+	const char *best = NULL;
+	int least = strlen(word) < 5 ? 2 : 4;
+
+	for (size_t i = 0; i < settings_count; i++)
+		if (settings[i].block == block && distance(word, settings[i].name) < least) {
+			best = settings[i].name;
+			least = distance(word, best);
+		}
+	return best;
+}
+
+/* ---- the table, printed ---------------------------------------------------------------------- */
+
+/* A sentence in lines of at most 76 columns behind a prefix. */
+static void
+wrapped(const char *prefix, const char *text)
+{
+	size_t room = 78 - strlen(prefix);
+
+	while (*text != '\0') {
+		size_t n = strlen(text);
+
+		if (n > room)
+			for (n = room; n > 0 && text[n] != ' '; n--)
+				;
+		printf("%s%.*s\n", prefix, (int)n, text);
+		text += n + strspn(text + n, " ");
+	}
+}
+
+static void
+explain_row(const struct setting *s)
+{
+	const char *preset = s->preset ? s->preset : "(the host's name)";
+
+	const char *indent = s->block == TOP ? "" : "        ";
+	char prefix[12];
+
+	snprintf(prefix, sizeof prefix, "%s# ", indent);
+	printf("\n%s%s\n", prefix, s->label);
+	wrapped(prefix, s->text);
+	printf("%s%s%s%s%s\n", indent, s->preset && *s->preset ? "" : "# ", s->name, *preset ? " " : "", preset);
+}
+
+static void
+explain_block(enum block b)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < settings_count; i++) {
+		if (settings[i].block != b || settings[i].kind == LATER)
+			continue;
+		if (!any && b == DOMAIN)
+			printf("    domain example.com default {\n");
+		else if (!any && b != TOP)
+			printf("    %s {\n", block_name[b]);
+		if (b == DOMAIN && settings[i].offset == D(allow_relay))
+			printf("    }\n    domain example.org alias\n    domain *.partner.example remote {\n");
+		any = true;
+		explain_row(&settings[i]);
+	}
+	if (b == TOP)
+		printf("\nserver \"Default SMTP Virtual Server\" {\n");
+	else if (any)
+		printf("    }\n");
+}
+
+int
+settings_explain(const char *name)
+{
+	bool found = false;
+	char safe[100];
+
+	if (name == NULL) {
+		printf("# smtpd.conf - every setting, its default and its meaning.\n"
+		    "# Blocks are named as the tabs of the model's property sheet.\n");
+		for (int b = TOP; b < BLOCKS; b++)
+			explain_block((enum block)b);
+		printf("}\n");
+		return 0;
+	}
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *s = &settings[i];
+
+		if (strcmp(s->name, name) != 0 || s->kind == LATER)
+			continue;
+		printf("%s, in %s", s->name, block_name[s->block]);
+		printf("; default: %s\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
+		wrapped("    ", s->text);
+		printf("    (%s)\n", s->label);
+		found = true;
+	}
+	if (!found)
+		log_line("smtpd: no setting is called '%s'; 'smtpd explain' prints them all", text_safe(safe, sizeof safe, name, strlen(name)));
+	return found ? 0 : -1;
+}
+
+/* In mdoc a sentence has a line of its own, and must not begin with a quote. */
+static void
+sentences(const char *text)
+{
+	const char *end;
+
+	for (; (end = strstr(text, ". ")) != NULL; text = end + 2)
+		printf("\\&%.*s.\n", (int)(end - text), text);
+	printf("\\&%s\n", text);
+}
+
+void
+settings_manual(void)
+{
+	enum block b = BLOCKS;
+
+	for (size_t i = 0; i < settings_count; i++) {
+		const struct setting *s = &settings[i];
+
+		if (s->kind == LATER)
+			continue;
+		if (s->block != b)
+			printf("%s.Ss %s\n.Bl -tag -width Ds\n", i == 0 ? "" : ".El\n", block_name[s->block]);
+		b = s->block;
+		printf(".It Ic %s\n", s->name);
+		sentences(s->text);
+		printf("Default:\n.Li \"%s\" .\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
+	}
+	printf(".El\n");
+}
