@@ -492,3 +492,11 @@ domain_ascii(char out[DOMAIN_MAX + 1], const char *domain)
 			return 0;
 	}
 }
+
+bool
+eight_bit(const char *text, size_t n)
+{
+	while (n > 0 && (unsigned char)text[n - 1] < 128)
+		n--;
+	return n > 0;
+}

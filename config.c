@@ -846,6 +846,8 @@ check_domain(struct parser *p, struct server *s, struct domain *d)
 		else if (d->said[i].line != 0 && d->kind == DOMAIN_ALIAS)
 			fault(p, &d->said[i], "an alias has no settings of its own");
 	}
+	if (d->helo_only && d->smart_host == NULL && s->smart_host != NULL && !s->direct_first)
+		fault(p, &d->place, "helo-only: '%s' has no smart-host of its own, so its mail goes to the server's", shown(d->name));
 	if (d->kind != DOMAIN_DEFAULT)
 		return;
 	if (s->home != NULL)

@@ -293,6 +293,19 @@ conn_connected(int fd)
 	return error == 0 ? 0 : -1;
 }
 
+int
+conn_here(int fd, struct addr *here)
+{
+	union address u;
+	socklen_t n = sizeof u;
+
+	memset(&u, 0, sizeof u);
+	if (getsockname(fd, &u.any, &n) == -1)
+		return -1;
+	address_to(here, &u);
+	return 0;
+}
+
 /* Systems differ in how well they pick ports; so we do, in a few attempts. */
 int
 conn_datagram(const struct addr *to)
@@ -326,10 +339,7 @@ conn_accept(int listener, struct addr *peer, struct addr *here)
 	if ((fd = accept(listener, &u.any, &n)) == -1)
 		return -1;
 	address_to(peer, &u);
-	n = sizeof u;
-	memset(&u, 0, sizeof u);
-	if (getsockname(fd, &u.any, &n) == 0)
-		address_to(here, &u);
+	conn_here(fd, here);
 	/* Replies leave when we say so; Nagle would only delay them. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (nonblocking(fd) == -1) {

@@ -18,11 +18,12 @@
  */
 #include "smtpd.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BUCKETS     4096
-#define EVENTS_TURN 50	/* waiting messages that are told of their delay, or expired, in a turn */
+#define EVENTS_TURN 10	/* waiting messages that are told of their delay, or expired, in a turn: a descriptor each */
 #define TOUCHED_MAX 100	/* of a destination's files hear that it backs off; the first of them */
 #define WANTING_WAIT 100	/* until the line is looked at again, ms, if nobody gives up a connection before */
 #define WANTING_TURN 32	/* of those in the line looked at for one who may have a connection */
@@ -72,7 +73,6 @@ dest_get(struct vserver *v, const char *name)
 	}
 	d->owner = v;
 	d->window = 1;
-	d->told = LLONG_MAX;
 	return *at = d;
 }
 
@@ -134,6 +134,26 @@ dest_find(const struct destination *d, const struct id *id)
 	return from;
 }
 
+/* Of the first one behind it. */
+static size_t
+dest_after(const struct destination *d, const struct id *id)
+{
+	size_t i = dest_find(d, id);
+
+	return i < d->count && id_compare(&d->queue[d->first + i], id) == 0 ? i + 1 : i;
+}
+
+/* Its place among those that are being sent there, or their count. */
+static size_t
+dest_sends(const struct destination *d, const struct id *id)
+{
+	size_t i = 0;
+
+	while (i < d->sending_count && id_compare(&d->sending[i], id) != 0)
+		i++;
+	return i;
+}
+
 static void
 soon(long long when)
 {
@@ -146,7 +166,6 @@ static void
 dest_soon(const struct destination *d)
 {
 	long long notify = conf(d)->notify, expire = conf(d)->expire / 1000;
-	struct id after = { d->told, UINT32_MAX, UINT32_MAX };
 	size_t i;
 
 	if (d->next > second())
@@ -154,7 +173,7 @@ dest_soon(const struct destination *d)
 	if (d->count == 0 || d->words == NULL)
 		return;
 	soon(d->queue[d->first].second + expire);
-	if (notify != UNLIMITED && (i = dest_find(d, &after)) < d->count)
+	if (notify != UNLIMITED && (i = dest_after(d, &d->told)) < d->count)
 		soon(d->queue[d->first + i].second + notify / 1000);
 }
 
@@ -193,8 +212,8 @@ dest_put(struct destination *d, const struct id *id)
 	size_t i = dest_find(d, id);
 	struct id *queue;
 
-	if (i < d->count && id_compare(&d->queue[d->first + i], id) == 0)
-		return 0;
+	if (dest_sends(d, id) < d->sending_count || dest_after(d, id) > i)
+		return 0;			/* it has it already */
 	if (i == 0 && d->first > 0) {
 		d->first--;
 	} else {
@@ -208,8 +227,6 @@ dest_put(struct destination *d, const struct id *id)
 	}
 	d->queue[d->first + i] = *id;
 	d->count++;
-	if (id->second <= d->told)
-		d->told = id->second - 1;
 	dest_soon(d);
 	dest_list(d);
 	return 0;
@@ -225,22 +242,11 @@ dest_pop(struct destination *d)
 	return id;
 }
 
-/* Its place among those that are being sent there, or their count. */
-static size_t
-dest_sends(const struct destination *d, const struct id *id)
-{
-	size_t i = 0;
-
-	while (i < d->sending_count && id_compare(&d->sending[i], id) != 0)
-		i++;
-	return i;
-}
-
 /* Open a message of its queue and choose the recipients that go there. */
 static struct message *
 dest_take(struct destination *d, const struct id *id)
 {
-	struct message *m = dest_sends(d, id) < d->sending_count ? NULL : spool_take(d->owner->spool, id);
+	struct message *m = spool_take(d->owner->spool, id);
 	char name[DOMAIN_MAX + 1];
 	size_t chosen = 0;
 
@@ -251,6 +257,12 @@ dest_take(struct destination *d, const struct id *id)
 		    strcmp(route_name(conf(d), r->address, name), d->name) == 0;
 		chosen += r->chosen;
 	}
+	for (size_t i = 0; chosen > 0 && i < m->env.count; i++)
+		if (!m->env.rcpt[i].chosen) {		/* of the others their marks will do */
+			free(m->env.rcpt[i].address);
+			free(m->env.rcpt[i].args);
+			m->env.rcpt[i].address = m->env.rcpt[i].args = NULL;
+		}
 	if (chosen > 0 || m == NULL)
 		return m;
 	dests_route(d->owner, m);	/* the configuration may send it elsewhere now */
@@ -270,7 +282,11 @@ dest_next(struct destination *d)
 	while (m == NULL && d->count > 0) {
 		struct id id = dest_pop(d);
 
-		m = dest_take(d, &id);
+		errno = 0;
+		if ((m = dest_take(d, &id)) == NULL && errno == EAGAIN) {
+			dest_put(d, &id);		/* in the next turn */
+			break;
+		}
 	}
 	if (m != NULL)
 		d->sending[d->sending_count++] = m->id;
@@ -347,10 +363,14 @@ static void
 dest_look(struct destination *d, struct id id)
 {
 	struct attempt a = { false, d->transcript, d->next, false, false };
-	struct message *m = dest_take(d, &id);
+	struct message *m;
 
-	if (m == NULL)
+	errno = 0;
+	if ((m = dest_take(d, &id)) == NULL) {
+		if (errno == EAGAIN)
+			dest_put(d, &id);
 		return;
+	}
 	for (size_t i = 0; i < m->env.count; i++)
 		if (m->env.rcpt[i].chosen)
 			recipient_outcome(&m->env.rcpt[i], RCPT_DEFERRED, d->words, d->host);
@@ -358,41 +378,43 @@ dest_look(struct destination *d, struct id id)
 	spool_release(m);
 }
 
-/* Only of one in trouble: who is well is asked first. */
+/* Only of one in trouble: who is well is asked first.  *left is how many more
+ * can be looked at in this turn. */
 static void
-dest_events(struct destination *d)
+dest_events(struct destination *d, int *left)
 {
-	long long notify = conf(d)->notify / 1000, expire = conf(d)->expire / 1000;
-	struct id after = { d->told, UINT32_MAX, UINT32_MAX };
-	int n = d->words != NULL ? 0 : EVENTS_TURN;
+	long long notify = conf(d)->notify, expire = conf(d)->expire / 1000;
+	size_t i;
 
-	while (d->count > 0 && d->queue[d->first].second + expire <= second() && n++ < EVENTS_TURN)
+	while (d->words != NULL && d->count > 0 && d->queue[d->first].second + expire <= second() && (*left)-- > 0)
 		dest_look(d, dest_pop(d));
-	for (size_t i = dest_find(d, &after); i < d->count && conf(d)->notify != UNLIMITED && n++ < EVENTS_TURN; i++) {
-		struct id id = d->queue[d->first + i];
-
-		if (id.second + notify > second())
-			break;
-		d->told = id.second;
-		dest_look(d, id);
+	while (d->words != NULL && notify != UNLIMITED && (i = dest_after(d, &d->told)) < d->count &&
+	    d->queue[d->first + i].second + notify / 1000 <= second() && (*left)-- > 0) {
+		d->told = d->queue[d->first + i];
+		dest_look(d, d->told);
 	}
 	dest_soon(d);
 	dest_list(d);
 }
 
+/* What time has brought.  Who came last in one turn comes first in the next. */
 void
 dests_step(void)
 {
+	static size_t at;
+	int left = EVENTS_TURN;
+
 	if (second() < soonest)
 		return;
 	soonest = LLONG_MAX;
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct destination *d = buckets[i], *chain; d != NULL; d = chain) {
+		for (struct destination *d = buckets[(at + i) % BUCKETS], *chain; d != NULL; d = chain) {
 			chain = d->chain;
-			dest_events(d);
+			dest_events(d, &left);
 			if (dest_over(d))
 				dest_free(d);
 		}
+	at = (at + BUCKETS / 7) % BUCKETS;
 }
 
 int

@@ -39,7 +39,6 @@
 #define JUNK_MAX      100	/* packets passed over before the next server is asked */
 #define CHAIN_MAX     8		/* aliases followed */
 #define RECORDS_MAX   64	/* of an answer that are kept */
-#define PACKET_MAX    65535
 #define JUMPS_MAX     32	/* in a compressed name */
 #define CACHE_SLOTS   4096
 #define CACHE_OCTETS  (8 << 20)
@@ -352,10 +351,10 @@ name_read(const struct packet *p, size_t at, char out[DOMAIN_MAX + 1])
 		if (len > 63 || at + len > p->size || n + len + 1 > DOMAIN_MAX)
 			return 0;
 		for (; len > 0; len--) {
-			char c = (char)p->at[at++];
+			int c = p->at[at++];
 
-			odd |= (unsigned char)c <= ' ' || c == '.' || c == 127;
-			out[n++] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+			odd |= c <= ' ' || c > '~' || c == '.' || c == '"' || c == '\\';
+			out[n++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
 		}
 		out[n++] = '.';
 	}
@@ -403,14 +402,16 @@ rr_take(const struct packet *p, const struct rr *r)
 		draft_add(0, &a, "");
 		return true;
 	case DNS_MX:
-		if (name_read(p, r->data + 2, name) != r->data + r->length || *name == '?')
+		if (name_read(p, r->data + 2, name) != r->data + r->length)
 			return false;
-		draft_add(octets2(p, r->data), NULL, name);
+		if (*name != '?')
+			draft_add(octets2(p, r->data), NULL, name);
 		return true;
 	default:
-		if (name_read(p, r->data, name) != r->data + r->length || *name == '?')
+		if (name_read(p, r->data, name) != r->data + r->length)
 			return false;
-		draft_add(0, NULL, name);
+		if (*name != '?')
+			draft_add(0, NULL, name);
 		return true;
 	}
 }

@@ -853,15 +853,6 @@ envelope_fill(struct envelope *e, struct header *h, const char *text, size_t n,
 	return envelope_open(e) == 0 ? -1 : 0;
 }
 
-static bool
-eight_bit(const char *text, size_t n)
-{
-	for (; n > 0; text++, n--)
-		if ((unsigned char)*text > 127)
-			return true;
-	return false;
-}
-
 /* BODY and SMTPUTF8 as the message needs them, RFC 6152 and RFC 6531. */
 static int
 envelope_parameters(struct envelope *e, const char *text, size_t n)

@@ -12,14 +12,6 @@
 
 #define DEPTH 16		/* of entities in the message */
 
-static bool
-eight_bit(const char *at, const char *end)
-{
-	while (at < end && (unsigned char)*at < 128)
-		at++;
-	return at < end;
-}
-
 static const char *
 line_behind(const char *at, const char *end)
 {
@@ -86,13 +78,13 @@ parts(const char *boundary, const char *at, const char *end, int depth, struct b
 		c += strncmp(c, "--", 2) == 0 ? 2 : 0;
 		if (c + strspn(c, " \t\r") + 1 != next)
 			continue;
-		if ((where != IN_PART && eight_bit(from, at)) || entity(from, at, false, depth, out) == -1)
+		if ((where != IN_PART && eight_bit(from, (size_t)(at - from))) || entity(from, at, false, depth, out) == -1)
 			return -1;
 		buf_add(out, at, (size_t)(next - at));
 		where = c > at + 2 + n ? BEHIND : IN_PART;
 		from = next;
 	}
-	return where != IN_PART && eight_bit(from, end) ? -1 : entity(from, end, false, depth, out);
+	return where != IN_PART && eight_bit(from, (size_t)(end - from)) ? -1 : entity(from, end, false, depth, out);
 }
 
 static int
@@ -102,11 +94,11 @@ entity(const char *at, const char *end, bool whole, int depth, struct buf *out)
 	bool multipart, message;
 	size_t n;
 
-	if (!eight_bit(at, end))
+	if (!eight_bit(at, (size_t)(end - at)))
 		return buf_add(out, at, (size_t)(end - at));
 	while (body < end && (*body == ' ' || *body == '\t' || body[strcspn(body, ": \t\r\n")] == ':'))
 		body = line_behind(body, end);
-	if (depth > DEPTH || eight_bit(at, body) || strncmp(body, "\r\n", 2) != 0 ||
+	if (depth > DEPTH || eight_bit(at, (size_t)(body - at)) || strncmp(body, "\r\n", 2) != 0 ||
 	    (type = field(at, body, "Content-Type:")) == NULL ||
 	    (encoding = field(at, body, "Content-Transfer-Encoding:")) == NULL)
 		return -1;

@@ -171,11 +171,11 @@ enter(struct relay *r, enum relay_state state, msec wait)
 
 /* ---- the message in hand ------------------------------------------------------------------ */
 
-/* Whose words we have: the host, when it has spoken. */
+/* Whose words we have: the host's, or our own, which begin with a status. */
 static const char *
 speaker(const struct relay *r)
 {
-	return r->code ? r->route.text : NULL;
+	return r->words[1] != '.' ? r->route.text : NULL;
 }
 
 /* The next recipient of this transaction from i on, or the count. */
@@ -208,16 +208,6 @@ message_done(struct relay *r)
 		spool_wait(r->dest->owner->spool, &id, r->dest->next);
 }
 
-/* Not now: who was refused is asked again, too. */
-static void
-message_back(struct relay *r)
-{
-	for (size_t i = 0; i < r->m->env.count; i++)
-		if (r->m->env.rcpt[i].chosen && r->m->env.rcpt[i].outcome != RCPT_ACCEPTED)
-			recipient_outcome(&r->m->env.rcpt[i], RCPT_OPEN, NULL, NULL);
-	message_done(r);
-}
-
 /* The same verdict for all recipients with this outcome. */
 static void
 verdict(struct relay *r, enum outcome of, enum outcome outcome)
@@ -235,15 +225,6 @@ outcome_of(int code)
 }
 
 /* ---- may it be sent there as it is? ----------------------------------------------------------- */
-
-static bool
-eight_bit(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text > 127)
-			return true;
-	return false;
-}
 
 /* Has the file an octet above 127 in its header, or anywhere behind its block?
  * 1, 0, or -1: it cannot be read. */
@@ -275,22 +256,28 @@ static bool
 needs_utf8(const struct relay *r)
 {
 	const struct envelope *e = &r->m->env;
-	bool needs = eight_bit(e->sender);
+	bool needs = eight_bit(e->sender, strlen(e->sender));
 
 	for (size_t i = 0; i < e->count; i++)
-		needs |= e->rcpt[i].chosen && eight_bit(e->rcpt[i].address);
+		needs |= e->rcpt[i].chosen && eight_bit(e->rcpt[i].address, strlen(e->rcpt[i].address));
 	return needs || (args_have(e->sender_args, "SMTPUTF8") && file_eight_bit(r->m, true) == 1);
 }
 
-/* Make it 7-bit: RFC 6152 section 3.  It must be whole in memory for that. */
+/* Make it 7-bit, RFC 6152 section 3; it must be whole in memory for that. */
 static bool
 made_seven(struct relay *r)
 {
 	long long size = r->m->size - r->m->body;
 	char *text = size <= CONVERT_OCTETS ? memory(NULL, (size_t)size + 1) : NULL;
-	bool made = text != NULL && pread(r->m->fd, text, (size_t)size, (off_t)r->m->body) == (ssize_t)size &&
-	    mime_to_7bit(text, (size_t)size, &r->seven) == 0;
+	bool made = false;
 
+	if (text != NULL && pread(r->m->fd, text, (size_t)size, (off_t)r->m->body) == (ssize_t)size)
+		made = mime_to_7bit(text, (size_t)size, &r->seven) == 0;
+	if (!made && size <= CONVERT_OCTETS && (text == NULL || r->seven.torn))
+		words_set(r, "4.3.0 there is no memory to make the message 7-bit");
+	else if (!made)
+		words_set(r, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
+		    "send it with its text encoded in quoted-printable or base64", r->route.text);
 	free(text);
 	return made;
 }
@@ -305,28 +292,22 @@ content_size(const struct relay *r)
 static bool
 acceptable(struct relay *r)
 {
+	const unsigned binary = EXT_8BITMIME | EXT_BINARYMIME | EXT_CHUNKING;
 	const char *args = r->m->env.sender_args;
-	long long size;
 
 	buf_free(&r->seven);
-	if (!(r->offers & EXT_8BITMIME) && file_eight_bit(r->m, false) == 1 && !made_seven(r)) {
-		words_set(r, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
-		    "send it with its text encoded in quoted-printable or base64", r->route.text);
-		return false;
-	}
-	size = content_size(r);
-
-	if ((r->offers & EXT_SIZE) && r->size_limit > 0 && size > r->size_limit)
-		words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", size, r->route.text, r->size_limit);
-	else if (args_have(args, "BODY=BINARYMIME") &&
-	    (r->offers & (EXT_BINARYMIME | EXT_CHUNKING)) != (EXT_BINARYMIME | EXT_CHUNKING))
+	if (args_have(args, "BODY=BINARYMIME")) {
 		words_set(r, "5.6.3 %s takes no binary messages; send it with its parts encoded in base64", r->route.text);
-	else if (!(r->offers & EXT_SMTPUTF8) && needs_utf8(r))
+		if ((r->offers & binary) != binary)
+			return false;
+	} else if (!(r->offers & EXT_SMTPUTF8) && needs_utf8(r)) {
 		words_set(r, "5.6.7 %s does not know SMTPUTF8, which an address or the header of this message needs; "
 		    "use addresses in plain ASCII", r->route.text);
-	else
-		return true;
-	return false;
+		return false;
+	} else if (!(r->offers & EXT_8BITMIME) && file_eight_bit(r->m, false) == 1 && !made_seven(r))
+		return false;
+	words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", content_size(r), r->route.text, r->size_limit);
+	return !(r->offers & EXT_SIZE) || r->size_limit <= 0 || content_size(r) <= r->size_limit;
 }
 
 /* ---- the transaction --------------------------------------------------------------------------- */
@@ -357,13 +338,15 @@ parameter(const struct relay *r, struct buf *b, enum extension extension, const 
 static void
 say_mail(struct relay *r)
 {
-	char masked[PATH_OCTETS + DOMAIN_MAX + 2];
+	char masked[PATH_OCTETS + DOMAIN_MAX + 2], body[ARGS_OCTETS + 1];
 	const char *args = r->m->env.sender_args;
 	struct buf b = { 0 };
 
 	if (r->offers & EXT_SIZE)
 		buf_addf(&b, " SIZE=%lld", content_size(r));
 	parameter(r, &b, EXT_8BITMIME, args, "BODY");
+	if ((r->offers & EXT_8BITMIME) && !args_value(args, "BODY", body) && file_eight_bit(r->m, false) == 1)
+		buf_addf(&b, " BODY=8BITMIME");		/* nobody had announced it */
 	if ((r->offers & EXT_SMTPUTF8) && needs_utf8(r))
 		buf_addf(&b, " SMTPUTF8");
 	parameter(r, &b, EXT_DSN, args, "RET");
@@ -392,7 +375,7 @@ static void
 say_data(struct relay *r)
 {
 	if (r->chunk)
-		say(r, "BDAT %lld LAST", r->m->size - r->m->body);
+		say(r, "BDAT %lld LAST", content_size(r));
 	else
 		say(r, "DATA");
 	r->saying = SAID;
@@ -448,23 +431,19 @@ transaction_begin(struct relay *r)
 	say_envelope(r);
 }
 
-/* A transaction is over.  Who is still open gets one of his own. */
+/* A transaction is over, and what it came to is on disk before the next.  Who is
+ * still open gets one of his own: see message_done. */
 static void
 transaction_over(struct relay *r)
 {
-	bool accepted = false, more = recipient_next(r, 0) < r->m->env.count;
+	bool accepted = false;
 
 	for (size_t i = 0; i < r->m->env.count; i++)
 		accepted |= r->m->env.rcpt[i].outcome == RCPT_ACCEPTED && r->m->env.rcpt[i].chosen;
 	dest_alive(r->dest, accepted);
 	r->sent++;
+	message_done(r);
 	enter(r, READY, IDLE_KEPT);
-	if (!more)
-		message_done(r);
-	else if (r->sent < r->mail_max)
-		transaction_begin(r);
-	else
-		message_back(r);
 }
 
 /* The reply to RCPT: his alone.  One recipient too many is not refused, but
@@ -545,7 +524,7 @@ say_content(struct relay *r)
 	ssize_t n = 1;
 	size_t used;
 
-	while (r->conn.out.len < OUT_OCTETS && (n = content_read(r, octets, sizeof octets)) > 0) {
+	while (n > 0 && r->conn.out.len < OUT_OCTETS && (n = content_read(r, octets, sizeof octets)) > 0) {
 		canonical.len = 0;
 		r->at += n;
 		if (content_take(&r->content, octets, (size_t)n, &used, &canonical) == -1 ||
@@ -553,7 +532,7 @@ say_content(struct relay *r)
 		    content_stuff(&r->conn.out, canonical.data, canonical.len, &r->line_start)) == -1)
 			n = -1;
 	}
-	r->deadline = now.tick + BLOCK_WAIT;
+	enter(r, CONTENT, BLOCK_WAIT);
 	if (n == 0 && !r->chunk) {
 		canonical.len = 0;
 		if (content_end(&r->content, &canonical) == -1 || buf_add(&canonical, ".\r\n", 3) == -1 ||
@@ -564,7 +543,12 @@ say_content(struct relay *r)
 		transcribe(r, '>', "(the message)", 13);
 		enter(r, VERDICT, VERDICT_WAIT);
 	}
-	r->conn.ended |= n == -1;		/* neither disk nor memory: never end it as if it were whole */
+	if (n == -1) {		/* our disk, or memory: never end it as if it were whole */
+		words_set(r, "4.3.0 the message cannot be read here: %s", strerror(errno));
+		verdict(r, RCPT_TAKEN, RCPT_DEFERRED);
+		message_done(r);
+		r->state = OVER;
+	}
 }
 
 /* ---- what is heard --------------------------------------------------------------------------------- */
@@ -619,6 +603,16 @@ quit(struct relay *r)
 	say(r, "QUIT");
 }
 
+/* Nobody knows whether it was taken: SMTP's own gap. */
+static void
+log_doubtful(const struct relay *r)
+{
+	char id[ID_SIZE];
+
+	log_line("%s doubtful host=%s reason=\"the connection ended between the final dot and its reply; "
+	    "the message is sent again and may arrive twice\"", id_text(&r->m->id, id), r->route.text);
+}
+
 /*
  * The connection is gone, or has become of no use.  Before a transaction that
  * is the candidate's failure.  In one, it is tried with the next; after the
@@ -627,7 +621,6 @@ quit(struct relay *r)
 static void
 lost(struct relay *r, const char *why)
 {
-	char id[ID_SIZE];
 	bool doubtful = r->state == VERDICT && r->m != NULL && why != NULL;
 
 	if (r->state == READY || r->state == QUIT || r->state == OVER) {
@@ -641,14 +634,13 @@ lost(struct relay *r, const char *why)
 		return;
 	}
 	if (doubtful)
-		log_line("%s doubtful host=%s reason=\"the connection ended between the final dot and its reply; "
-		    "the message is sent again and may arrive twice\"", id_text(&r->m->id, id), r->route.text);
+		log_doubtful(r);
 	verdict(r, RCPT_TAKEN, r->state == VERDICT ? RCPT_DEFERRED : RCPT_OPEN);
 	if (recipient_next(r, 0) == r->m->env.count) {
 		message_done(r);
 		r->state = OVER;
 	} else if (r->sent > 0 && r->state != VERDICT) {	/* it had enough of this connection, not of us */
-		message_back(r);
+		message_done(r);
 		r->state = OVER;
 	} else
 		candidate_failed(r, false);
@@ -712,7 +704,7 @@ next_message(struct relay *r)
 	} else if (acceptable(r))
 		transaction_begin(r);
 	else {
-		verdict(r, RCPT_OPEN, RCPT_REJECTED);
+		verdict(r, RCPT_OPEN, outcome_of(r->words[0] == '5' ? 500 : 400));
 		message_done(r);
 	}
 }
@@ -824,7 +816,7 @@ exhausted(struct relay *r)
 		return;
 	}
 	if (r->m != NULL)
-		message_back(r);
+		message_done(r);		/* back to the queue */
 	dest_fail(d, r->words, speaker(r), r->transcript.data);
 }
 
@@ -870,6 +862,10 @@ step_connect(struct relay *r)
 
 	if (conn_connected(r->conn.fd) == 0) {
 		enter(r, GREETING, GREETING_WAIT);
+		if (!route_loops(&r->route, r->conn.fd))
+			return;
+		words_set(r, "5.4.6 %s is this server itself: the mail would go round in circles", r->route.text);
+		candidate_failed(r, true);
 		return;
 	}
 	words_set(r, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
@@ -886,17 +882,17 @@ relays_full(const struct destination *d)
 }
 
 /* A connection for this destination, beginning with the question where it is. */
-static void
+static int
 relay_start(struct destination *d)
 {
 	const struct domain *row = config_domain(conf(d), d->name);
 	struct relay **more = grow(relays, &relay_room, relay_count, sizeof *more), *r;
 
 	if (more == NULL)
-		return;
+		return -1;
 	relays = more;
 	if ((r = memory(NULL, sizeof *r)) == NULL)
-		return;
+		return -1;
 	memset(r, 0, sizeof *r);
 	relays[relay_count++] = r;
 	r->dest = d;
@@ -908,13 +904,17 @@ relay_start(struct destination *d)
 	dest_connections(d, 1);
 	route_begin(&r->route, conf(d), d->name);
 	route_follow(r);
+	return 0;
 }
 
 static void
 relay_free(struct relay *r)
 {
-	if (r->m != NULL)
+	if (r->m != NULL) {
+		if (r->state == VERDICT)
+			log_doubtful(r);
 		dest_done(r->dest, &r->m->id);
+	}
 	spool_release(r->m);
 	conn_close(&r->conn);
 	route_end(&r->route);
@@ -929,7 +929,10 @@ relays_start(void)
 	struct destination *d;
 
 	while (relay_count < relay_most && (d = dests_wanting()) != NULL)
-		relay_start(d);
+		if (relay_start(d) == -1) {
+			dest_connections(d, 0);		/* out of memory: it stands in the line again */
+			return;
+		}
 }
 
 /* Our turn to speak, as long as the network takes it. */
@@ -951,9 +954,9 @@ relay_step(struct relay *r, short events)
 		route_follow(r);
 		return;
 	}
-	if (r->deadline <= now.tick && r->state == READY)
+	if (r->deadline <= now.tick && r->state == READY && r->dest->count == 0)
 		quit(r);
-	else if (r->deadline <= now.tick)
+	else if (r->deadline <= now.tick && r->state != READY)
 		lost(r, r->state == CONNECT ? "cannot be connected to: no answer" : "was silent for too long");
 	else if (r->state == CONNECT && events != 0)
 		step_connect(r);
@@ -992,10 +995,12 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			continue;
 		}
 		conn_want(&r->conn, true, &slots[n]);
-		if (r->state == CONNECT)
-			slots[n] = (struct pollfd){ r->conn.fd, POLLOUT, 0 };
+		if (r->state == CONNECT || r->state == CONTENT)		/* we have more to say */
+			slots[n] = (struct pollfd){ r->conn.fd, (short)(r->state == CONTENT ? POLLIN | POLLOUT : POLLOUT), 0 };
 		if (r->deadline < *until)
 			*until = r->deadline;
+		if (r->state == READY && r->dest->count > 0)
+			*until = now.tick;
 	}
 	return n;
 }

@@ -117,14 +117,6 @@ status_text(const struct report *r, const struct recipient *to, char out[16])
 		snprintf(out, 16, "%c.0.0", class);
 }
 
-static bool
-eight_bit(const char *text, size_t n)
-{
-	while (n > 0 && (unsigned char)text[n - 1] < 128)
-		n--;
-	return n > 0;
-}
-
 /* In UTF-8, RFC 6533: when the message asked for it, or an address has it. */
 static bool
 in_utf8(const struct report *r)
@@ -154,15 +146,17 @@ fold(struct buf *b, const char *name, const char *indent, const char *text)
 
 	buf_addf(b, "%s", name);
 	for (bool first = true; *text != '\0'; text += n, first = false) {
-		text += strspn(text, " ");
-		n = strcspn(text, " ");
-		if (!first && column + n >= FOLD) {
+		size_t blanks = strspn(text, " ");
+
+		n = blanks + strcspn(text + blanks, " ");
+		if (!first && column + n > FOLD) {
 			buf_addf(b, "\r\n%s", indent);
 			column = strlen(indent);
-			first = true;
+			text += blanks;
+			n -= blanks;
 		}
-		buf_addf(b, "%s%.*s", first ? "" : " ", (int)n, text);
-		column += n + 1;
+		buf_addf(b, "%.*s", (int)n, text);
+		column += n;
 	}
 	buf_addf(b, "\r\n");
 }
@@ -170,7 +164,7 @@ fold(struct buf *b, const char *name, const char *indent, const char *text)
 static void
 field(struct buf *b, const char *name, const char *format, ...)
 {
-	char text[PATH_OCTETS + WORDS_SIZE + 100];
+	char text[ARGS_OCTETS + 100];
 	va_list ap;
 
 	va_start(ap, format);

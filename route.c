@@ -74,7 +74,7 @@ route_failed(struct route *r, bool permanent, const char *format, ...)
 {
 	va_list ap;
 
-	r->permanent &= permanent;
+	r->permanent &= permanent && (r->hop == &r->own || strncmp(format, "5.4.6", 5) == 0);
 	va_start(ap, format);
 	vsnprintf(r->words, sizeof r->words, format, ap);
 	va_end(ap);
@@ -142,6 +142,10 @@ heard_mx(struct route *r, struct dns_answer *a)
 		name_failed(r, false, "%c.4.3 the name servers do not say now where mail for %s goes", name);
 		break;
 	case DNS_NXDOMAIN:
+		if (r->hop != &r->own) {	/* the hosts file may know it */
+			r->state = ROUTE_HOST;
+			return;
+		}
 		name_failed(r, true, "%c.1.2 there is no domain %s", name);
 		break;
 	case DNS_NODATA:		/* its own address does: RFC 5321 5.1 */
@@ -208,8 +212,22 @@ static bool
 addr_ours(const struct route *r, const struct addr *a)
 {
 	for (const struct listen *l = r->server->listen; l != NULL; l = l->next)
-		if (l->addr.port == a->port && (addr_same(&l->addr, a) || (addr_any(&l->addr) && addr_loopback(a))))
+		if (l->addr.port == a->port && (addr_same(&l->addr, a) || addr_any(a) || (addr_any(&l->addr) && addr_loopback(a))))
 			return true;
+	return false;
+}
+
+/* Who listens on all addresses meets himself where both ends are one. */
+bool
+route_loops(const struct route *r, int fd)
+{
+	const struct addr *a = &r->addrs[r->addr];
+	struct addr here;
+
+	if (conn_here(fd, &here) == 0 && addr_same(&here, a))
+		for (const struct listen *l = r->server->listen; l != NULL; l = l->next)
+			if (l->addr.port == a->port && addr_any(&l->addr))
+				return true;
 	return false;
 }
 

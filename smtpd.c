@@ -323,6 +323,7 @@ vservers_stop(void)
 		session_shutdown(sessions[i]);
 		session_free(sessions[i]);
 	}
+	session_count = 0;
 	relays_finish();
 	free(sessions);
 	free(slots);

@@ -329,7 +329,8 @@ struct message {
 	int error;		/* errno of what failed, else 0 */
 	int fd;			/* open in SortTemp, else -1 */
 	bool claimed;		/* its original is SortTemp/ID.claim: by Pickup */
-	bool report;		/* SortTemp/ID.marks says whom it reports on */
+	bool report;		/* SortTemp/ID.marks says whom it reports on: */
+	struct id of;		/* on this message, then */
 	bool noted;		/* Queue/ID.txt may stand beside it */
 	long long size;		/* octets of the file */
 	long body;		/* where the content begins in it */
@@ -418,7 +419,7 @@ struct destination {
 	long long window;	/* connections it has earned */
 	long long next;		/* second; before it nobody connects */
 	long long since;	/* of its trouble, by the schedule; 0: it is well */
-	long long told;		/* delays of what arrived until this second were looked at */
+	struct id told;		/* up to this one delays were looked at */
 	int strikes;		/* transactions in a row that died */
 	char *words, *host, *transcript;	/* of its last failure, or NULL */
 	bool listed;		/* it wants a connection */
@@ -574,6 +575,7 @@ int conn_accept(int listener, struct addr *peer, struct addr *here);
  * it can be written to, conn_connected says whether it stands. */
 int conn_connect(const struct addr *to);
 int conn_connected(int fd);
+int conn_here(int fd, struct addr *here);	/* our end of it; 0 or -1 */
 /* A datagram socket that hears `to` only, on a random port; or -1. */
 int conn_datagram(const struct addr *to);
 
@@ -621,6 +623,7 @@ bool domain_valid(const char *text, size_t n);	/* RFC 5321 Domain, or an A-label
 int literal_parse(struct addr *a, const char *text, size_t n);
 /* A domain as the DNS knows it: U-labels become A-labels, RFC 3492; 0 or -1. */
 int domain_ascii(char out[DOMAIN_MAX + 1], const char *domain);
+bool eight_bit(const char *text, size_t n);	/* has it an octet above 127? */
 bool utf8_valid(const char *text, size_t n);	/* RFC 3629, shortest form */
 bool xtext_valid(const char *text);		/* RFC 3461 section 4 */
 
@@ -764,7 +767,8 @@ const char *spool_account(const struct spool *sp);
 /* The next one that is due and has open recipients elsewhere; or NULL. */
 struct message *spool_ready(struct spool *sp);
 /* Open one in Queue: fd, envelope, body.  NULL: it is not there, or cannot be
- * read now and is looked at again later. */
+ * read now and is looked at again later; or, errno is EAGAIN, a report on it is
+ * not yet committed. */
 struct message *spool_take(struct spool *sp, const struct id *id);
 void spool_release(struct message *m);		/* NULL is fine */
 /* Is this recipient's domain ours? */
@@ -835,6 +839,8 @@ void route_want(const struct route *r, struct pollfd *slot, msec *until);
  * if that fails; -1 there is nothing more: words say why, and permanent. */
 int route_step(struct route *r);
 void route_failed(struct route *r, bool permanent, const char *format, ...);
+/* Has this connection come back to ourselves? */
+bool route_loops(const struct route *r, int fd);
 void route_end(struct route *r);			/* idempotent */
 
 /* ---- dest.c: what waits for a next hop ----------------------------------------- */

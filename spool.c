@@ -23,8 +23,7 @@
  *
  * In memory a waiting message is its id and a time, 24 octets in a heap; all
  * else is read from its file when the time comes.  A message may wait for more
- * than one time: then its file has the earliest, and an entry of the heap that
- * comes up before that goes back.
+ * than one time: then its file has the earliest.
  *
  * An attempt sets what has become of the chosen recipients; spool_conclude does
  * the rest.  Whom the sender must be told of keeps his x-receiver until the
@@ -57,12 +56,13 @@
 #define INODE_RESERVE    100
 #define DUE_TURN         100	/* queued messages looked at in one turn */
 #define BADMAIL_INTERVAL 600000	/* between looks at the limits of Badmail, ms */
+#define FIRST_LOOK       0
 #define NOTE_OCTETS      8192	/* of ID.txt beside a queued message */
 #define QUOTA_INTERVAL   10000	/* between counts of a Drop folder */
 
 /* What waits in Queue: 24 octets each. */
 struct waiting {
-	long long due;			/* second since 1970 */
+	long long due;			/* second since 1970; FIRST_LOOK: its file's mtime says */
 	struct id id;
 };
 
@@ -72,7 +72,6 @@ struct spool {
 	int lock, queue;		/* descriptors: the lock file, the folder */
 	struct waiting *heap;		/* earliest first */
 	size_t waiting, heap_room;
-	size_t forced;			/* of them, to be looked at whatever their files' mtime */
 	struct message *batch, **batch_end;
 	size_t batch_count;
 	struct message *ready, **ready_end;	/* due, with recipients elsewhere */
@@ -205,7 +204,6 @@ spool_retry(struct spool *sp)
 		sp->heap[i].due = now.wall / 1000;
 	if (sp->waiting > 0)
 		qsort(sp->heap, sp->waiting, sizeof *sp->heap, waiting_compare);
-	sp->forced = sp->waiting;
 }
 
 /* ---- Badmail ------------------------------------------------------------------------- */
@@ -426,15 +424,23 @@ attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_
 	return a.moved;
 }
 
+static void message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted);
+
 /* One look at a queued message whose envelope is in m: what is ours is
  * delivered; who lives elsewhere is made ready.  Takes m. */
 static void
 deliver(struct spool *sp, struct message *m)
 {
 	struct envelope local;
-	size_t locals = envelope_local(sp, &m->env, &local);
+	size_t locals;
 	bool moved = false;
 
+	if (envelope_open(&m->env) == 0) {	/* marked, and then came the end */
+		message_end(sp, &m->id, &m->env, true);
+		spool_release(m);
+		return;
+	}
+	locals = envelope_local(sp, &m->env, &local);
 	if (local.rcpt == NULL)
 		spool_wait(sp, &m->id, (now.wall + sp->server->local_retry) / 1000);
 	else if (locals > 0)
@@ -474,10 +480,17 @@ spool_local(const struct spool *sp, const char *address)
 struct message *
 spool_take(struct spool *sp, const struct id *id)
 {
-	struct message *m = spool_new(id);
+	struct message *m;
 	char path[PATH_SIZE];
 	struct stat st;
 	const char *why = NULL;
+
+	for (m = sp->batch; m != NULL; m = m->next)
+		if (m->report && memcmp(&m->of, id, sizeof *id) == 0) {
+			errno = EAGAIN;
+			return NULL;
+		}
+	m = spool_new(id);
 
 	if (m != NULL && (m->fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno == ENOENT) {
 		spool_release(m);		/* somebody took it out */
@@ -514,7 +527,7 @@ marks_write(struct spool *sp, const struct report *r, const struct id *id)
 	if (answer == 0)
 		answer = disk_file(spool_path_id(sp, path, SORTTEMP, id, ".marks"), b.data, b.len);
 	buf_free(&b);
-	return answer;
+	return answer == -1 ? -1 : disk_folder(sp->folder[SORTTEMP]);
 }
 
 /* Nothing is open any more: it goes, or what nobody can be told of is kept. */
@@ -527,9 +540,12 @@ message_end(struct spool *sp, const struct id *id, const struct envelope *e, boo
 	for (size_t i = 0; i < e->count; i++)
 		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
 	spool_path_id(sp, path, QUEUE, id, ".eml");
-	if (rejected && *e->sender == '\0' && spool_badmail(sp, path, id, "Queue",
-	    "it could not be delivered, and has no sender to whom it could be returned") == 0)
+	if (rejected && *e->sender == '\0') {
+		if (spool_badmail(sp, path, id, "Queue",
+		    "it could not be delivered, and has no sender to whom it could be returned") == -1)
+			spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
 		return;
+	}
 	if (unlink(path) == 0)
 		sp->dirty = true;
 	if (noted)
@@ -603,6 +619,7 @@ report_send(struct spool *sp, const struct report *r)
 	if ((m = spool_new(&id)) == NULL)
 		return -1;
 	m->report = r->action == FAILED || r->action == DELAYED;
+	m->of = r->m->id;
 	if (report_write(r, &id, &b) == -1 || report_envelope(r, &b, &m->env) == -1 ||
 	    (m->report && marks_write(sp, r, &id) == -1) ||
 	    spool_create(sp, m, "") == -1 || spool_write(m, b.data, b.len) == -1) {
@@ -722,6 +739,21 @@ outcomes_mark(struct spool *sp, struct message *m)
 	return others;
 }
 
+/* Is somebody else still open in the file?  Another attempt may have ended since
+ * it was read; the marks tell. */
+static bool
+others_open(const struct message *m)
+{
+	char word[10];
+
+	for (size_t i = m->env.count; i-- > 0; )
+		if (!m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_OPEN &&
+		    (pread(m->fd, word, 10, m->env.rcpt[i].mark) != 10 ||
+		    (memcmp(word, "x-accepted", 10) != 0 && memcmp(word, "x-rejected", 10) != 0)))
+			return true;
+	return false;
+}
+
 /* Tell the sender what is to be told; -1: the disk would not take the report of
  * a failure, and who it is about stays open. */
 static int
@@ -741,12 +773,12 @@ void
 spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
 {
 	long long next = outcomes_time(sp, m, a);
+	bool noted = next != 0, failed = false;
 	struct buf words = { 0 };
-	bool noted = next != 0;
 
 	report_log(m, sp->server->name, a->local, next);
 	if (outcomes_report(sp, m, a) == -1) {
-		next = (now.wall + sp->server->local_retry) / 1000;
+		failed = true;
 		for (size_t i = 0; i < m->env.count; i++)
 			if (m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED)
 				m->env.rcpt[i].outcome = RCPT_DEFERRED;
@@ -766,14 +798,15 @@ spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
 		message_end(sp, &m->id, &m->env, m->noted);
 		break;
 	case 1:
-		if (next == 0)
+		if (next == 0 && !failed && !others_open(m))
 			message_look(sp, &m->id, m->fd);
 		break;
 	default:
-		if (next == 0)
-			next = (now.wall + sp->server->local_retry) / 1000;
+		failed = true;
 	}
-	if (next != 0 && a->next != 0)
+	if (failed)		/* whoever else it waits for: the disk is asked again */
+		spool_wait(sp, &m->id, (now.wall + sp->server->local_retry) / 1000);
+	else if (next != 0 && a->next != 0)
 		spool_touch(sp, &m->id, next);
 	else if (next != 0)
 		spool_wait(sp, &m->id, next);
@@ -1105,7 +1138,7 @@ recover_queue(void *with, const char *name)
 	}
 	if (id_name(&id, name, ".eml") == -1)
 		return false;
-	if (heap_push(sp, now.wall / 1000, &id) == -1)
+	if (heap_push(sp, FIRST_LOOK, &id) == -1)
 		log_line("%s: out of memory: it waits until the next start", name);
 	return true;
 }
@@ -1260,24 +1293,26 @@ spool_want(const struct spool *sp, msec *until)
 		*until = due;
 }
 
-/* A queued message's time may have come: its file says so. */
+/* A queued message's time has come; or, the first time after a start, its file
+ * says when it does. */
 static void
-deliver_due(struct spool *sp, const struct id *id)
+deliver_due(struct spool *sp, const struct waiting *w)
 {
-	long long due = file_due(sp, id);
-	bool forced = sp->forced > 0;
+	long long second = now.wall / 1000, due = w->due == FIRST_LOOK ? file_due(sp, &w->id) : second;
 	struct message *m;
 	struct id of;
 
-	sp->forced -= forced;
-	if (due == 0)
-		return;			/* somebody took it out, or it never was one of ours */
-	if (due > now.wall / 1000 && !forced)
-		heap_push(sp, due, id);
-	else if (marks_settle(sp, id, true, &of) == -1)
-		spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
-	else if ((m = spool_take(sp, id)) != NULL)
+	errno = 0;
+	if (w->due == FIRST_LOOK && due == 0)
+		return;			/* it is gone, or is no file */
+	if (due > second)
+		heap_push(sp, due, &w->id);
+	else if (marks_settle(sp, &w->id, true, &of) == -1)
+		spool_wait(sp, &w->id, second + sp->server->local_retry / 1000);
+	else if ((m = spool_take(sp, &w->id)) != NULL)
 		deliver(sp, m);
+	else if (errno == EAGAIN)
+		heap_push(sp, second + 1, &w->id);
 }
 
 void
@@ -1288,7 +1323,7 @@ spool_step(struct spool *sp)
 
 		while (sp->waiting > 0 && sp->heap[0].due == w.due && memcmp(&sp->heap[0].id, &w.id, sizeof w.id) == 0)
 			heap_pop(sp);
-		deliver_due(sp, &w.id);
+		deliver_due(sp, &w);
 	}
 	badmail_prune(sp);
 }

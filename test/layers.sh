@@ -6,13 +6,13 @@ layers='
 	smtpd:   session pickup relay dest spool config settings address dns conn log
 	session: spool message config address conn log
 	pickup:  spool message log
-	relay:   dest route spool mime message config conn log
+	relay:   dest route spool mime message config address conn log
 	dest:    route config spool message log
 	spool:   report message config disk log
-	report:  message log
-	mime:    log
+	report:  message address log
+	mime:    address log
 	message: address log
-	route:   config address dns log
+	route:   config dns address conn log
 	config:  settings address log
 	settings: log
 	dns:     address conn log

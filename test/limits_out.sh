@@ -63,6 +63,7 @@ sink late -x -g 1; late=$SINK
 	virtual late "$late" 'retry 1h; glitch-retry 1h 3'
 } >conf
 start_server conf
+many 2000 1 d | send dead		# and see below
 
 # --- connections ---
 
@@ -111,10 +112,8 @@ slow=$(took fair slow)
 most 'messages to the slow one by then' "$slow" 400
 ok "20 messages to 20 domains while $slow of 500 had gone to a slow one"
 
-# --- who is dead ---
+# --- who is dead, all this time ---
 
-many 2000 1 d | send dead
-sleep 5
 came=$(grep -c '^turned away' dead.log)
 least 'attempts' "$came" 2
 most 'attempts for 2000 messages' "$came" 10

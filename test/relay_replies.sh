@@ -291,11 +291,11 @@ play_scenes
 relayed greet a
 backed_off greet421 '421 4.3.2 not here'
 backed_off greet450 '450 4.3.2 not here'
-failed greet554 a '554 4.3.2 not here' 5.0.0
+backed_off greet554 '554 4.3.2 not here'
 for i in 500 502 550; do relayed ehlo$i a; done
 backed_off ehlo421 '421 4.3.2 not now'
 backed_off ehlo451 '451 4.3.2 not now'
-failed helo550 a '550 5.7.1 we do not like you' 5.7.1
+backed_off helo550 '550 5.7.1 we do not like you'
 
 deferred mail450 a '450 4.1.8 who?'
 failed mail550 a '550 5.1.8 who are you?' 5.1.8
