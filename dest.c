@@ -7,10 +7,10 @@
  * still to be done.  A destination that cannot be reached backs off as a whole:
  * until `next` its mail costs nothing, however much it is.
  *
- * A message that waits stands in one place: in the spool's schedule when it
- * waits for a time of its own (its recipient said 4xx), in the queue of a
- * destination when that is what it waits for; and in `sending` while one of
- * the connections has it, so that no other sends it too.
+ * For each of its recipients a message waits in one place: in the spool's
+ * schedule when he waits for a time of his own (he was answered 4xx), in the
+ * queue of his destination when that is what he waits for; and in `sending`
+ * while one of the connections has it, so that no other sends it too.
  *
  * Who gets a connection: those who want one stand in a line, and each gets one
  * in its turn.  A destination begins with one and earns one more with each

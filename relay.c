@@ -15,7 +15,7 @@
  *	RESET     they            RSET was said, after a transaction that failed
  *	QUIT      they            QUIT was said
  *
- * What is true: m != NULL from ENVELOPE to VERDICT, and after a connection was
+ * What is true: m != NULL from ENVELOPE to RESET, and after a connection was
  * lost, while the next candidate is tried.  relay_say and relay_heard are
  * mirrors: what we say in each state, and what an answer means in it.
  *

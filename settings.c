@@ -96,7 +96,8 @@ const struct setting settings[] = {
 	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP." },
 	{ MESSAGES, NUMBER, "per-connection", S(per_connection), "20", 1, UNLIMITED, NULL,
 	  "Messages: Limit number of messages per connection to",
-	  "How many messages we send on one connection to another server before it is closed and the next one is opened." },
+	  "How many messages we send on one connection to another server before it is closed and the next one is opened. "
+	  "One whose recipients need several transactions counts as several." },
 	{ MESSAGES, TEXT, "ndr-copy-to", S(ndr_copy_to), "", 0, 0, NULL,
 	  "Messages: Send copy of Non-Delivery Report to",
 	  "An address that gets a copy of each report of failure." },
