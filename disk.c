@@ -7,6 +7,7 @@
 #include "smtpd.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -19,7 +20,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COPY_OCTETS 65536
+#define COPY_OCTETS   65536
+#define DISK_RESERVE  (8LL << 20)	/* octets that stay free */
+#define INODE_RESERVE 100
 
 int (*disk_fault)(const char *act);
 
@@ -168,6 +171,18 @@ disk_folder(const char *folder)
 }
 
 /* ---- a folder with limits --------------------------------------------------------- */
+
+long long
+disk_room(const char *folder)
+{
+	struct statvfs v;
+
+	if (statvfs(folder, &v) == -1)
+		return LLONG_MAX;
+	if (v.f_files > 0 && v.f_favail < INODE_RESERVE)
+		return 0;
+	return (long long)v.f_bavail * (long long)v.f_frsize - DISK_RESERVE;
+}
 
 long long
 disk_usage(const char *folder)

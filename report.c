@@ -374,3 +374,15 @@ report_words(const struct message *m, struct buf *b)
 		if (m->env.rcpt[i].chosen && m->env.rcpt[i].words != NULL && m->env.rcpt[i].outcome != RCPT_ACCEPTED)
 			buf_addf(b, "%s<%s>\n    %s", b->len ? "\n" : "", m->env.rcpt[i].address, m->env.rcpt[i].words);
 }
+
+void
+report_note(struct buf *b, const char *words, const char *transcript, long long next)
+{
+	char date[DATE_SIZE];
+
+	buf_addf(b, "%s\n\nLast attempt:  %s\n", words, date_text(date, now.wall / 1000));
+	if (next != 0)
+		buf_addf(b, "Next attempt:  %s\n", date_text(date, next));
+	if (transcript != NULL)
+		buf_addf(b, "\n%s", transcript);
+}

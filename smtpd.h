@@ -721,6 +721,7 @@ int disk_rename(const char *from, const char *to);
 int disk_file(const char *path, const char *text, size_t n);	/* written and synced */
 /* `head`, then what fd has from `body` on: written at temp, synced, renamed to path. */
 int disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path);
+long long disk_room(const char *folder);	/* octets that we may still use there */
 long long disk_usage(const char *folder);	/* octets of its files */
 /* Remove the oldest of our files until what is left has at most so many octets,
  * and is younger than that. */
@@ -817,6 +818,8 @@ const char *report_args(const struct report *r, const struct buf *text);
 void report_log(const struct message *m, const char *server, bool local, long long next);
 /* Who did not get it, and why, one below the other. */
 void report_words(const struct message *m, struct buf *b);
+/* The text of a note beside a waiting message. */
+void report_note(struct buf *b, const char *words, const char *transcript, long long next);
 
 /* ---- pickup.c: files that others drop ------------------------------------- */
 

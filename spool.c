@@ -42,7 +42,6 @@
 #include "smtpd.h"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -52,8 +51,6 @@
 #include <unistd.h>
 
 #define EARLY_OCTETS     262144	/* of a message, after which its writing out is begun, again and again */
-#define DISK_RESERVE     (8LL << 20)	/* octets that stay free */
-#define INODE_RESERVE    100
 #define DUE_TURN         100	/* queued messages looked at in one turn */
 #define BADMAIL_INTERVAL 600000	/* between looks at the limits of Badmail, ms */
 #define FIRST_LOOK       0
@@ -169,13 +166,10 @@ spool_touch(struct spool *sp, const struct id *id, long long second)
 {
 	long long due = file_due(sp, id);
 	char path[PATH_SIZE];
-	struct timespec t[2];
+	struct timespec t[2] = { { .tv_sec = (time_t)second }, { .tv_sec = (time_t)second } };
 
-	if (due > now.wall / 1000 && due <= second)
-		return;
-	memset(t, 0, sizeof t);
-	t[0].tv_sec = t[1].tv_sec = (time_t)second;
-	utimensat(AT_FDCWD, spool_path_id(sp, path, QUEUE, id, ".eml"), t, 0);
+	if (due <= now.wall / 1000 || due > second)
+		utimensat(AT_FDCWD, spool_path_id(sp, path, QUEUE, id, ".eml"), t, 0);
 }
 
 void
@@ -321,9 +315,8 @@ envelope_local(const struct spool *sp, const struct envelope *e, struct envelope
 	memcpy(local->rcpt, e->rcpt, e->count * sizeof *e->rcpt);
 	for (size_t i = 0; i < e->count; i++) {
 		enum outcome *o = &local->rcpt[i].outcome;
-		const char *at = strrchr(e->rcpt[i].address, '@');
 
-		if (*o == RCPT_REJECTED || at == NULL || !domain_local(config_domain(sp->server, at + 1))) {
+		if (*o == RCPT_REJECTED || !spool_local(sp, e->rcpt[i].address)) {
 			*o = RCPT_REJECTED;
 			continue;
 		}
@@ -383,29 +376,18 @@ deliver_local(struct spool *sp, struct message *m, struct envelope *local, size_
 	return message_open(sp, m) == -1 ? -1 : drop_copy(sp, &m->id, m->fd, (off_t)m->body, local);
 }
 
-/* Might somebody want to be told of a success? */
-static bool
-wants_success(const struct envelope *e)
-{
-	char value[ARGS_OCTETS + 1];
-
-	for (size_t i = 0; i < e->count; i++)
-		if (args_value(e->rcpt[i].args, "NOTIFY", value) && text_compare(value, "NEVER") != 0)
-			return true;
-	return false;
-}
-
 /* An attempt at the recipients who live here; true: the file has moved. */
 static bool
 attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
 {
 	struct attempt a = { true, NULL, 0, false, false };
-	char words[WORDS_SIZE], text[ID_SIZE], to[400];
+	char words[WORDS_SIZE], text[ID_SIZE], to[400], value[ARGS_OCTETS + 1];
 	int answer;
 
 	envelope_text(local, RCPT_OPEN, to, sizeof to);
-	if (wants_success(&m->env))
-		message_open(sp, m);		/* for the report, while it has this name */
+	for (size_t i = 0; i < m->env.count; i++)
+		if (args_value(m->env.rcpt[i].args, "NOTIFY", value) && text_compare(value, "NEVER") != 0)
+			message_open(sp, m);	/* there may be a report on it, and its name is to change */
 	if ((answer = deliver_local(sp, m, local, locals)) != -1) {
 		sp->drop_used += m->size;
 		log_line("%s delivered folder=%s to=%s", id_text(&m->id, text), sp->server->home->drop, to);
@@ -424,7 +406,27 @@ attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_
 	return a.moved;
 }
 
-static void message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted);
+/* Nothing is open any more: it goes, or what nobody can be told of is kept. */
+static void
+message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted)
+{
+	char path[PATH_SIZE];
+	bool rejected = false;
+
+	for (size_t i = 0; i < e->count; i++)
+		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
+	spool_path_id(sp, path, QUEUE, id, ".eml");
+	if (rejected && *e->sender == '\0') {
+		if (spool_badmail(sp, path, id, "Queue",
+		    "it could not be delivered, and has no sender to whom it could be returned") == -1)
+			spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+		return;
+	}
+	if (unlink(path) == 0)
+		sp->dirty = true;
+	if (noted)
+		unlink(spool_path_id(sp, path, QUEUE, id, ".txt"));
+}
 
 /* One look at a queued message whose envelope is in m: what is ours is
  * delivered; who lives elsewhere is made ready.  Takes m. */
@@ -530,28 +532,6 @@ marks_write(struct spool *sp, const struct report *r, const struct id *id)
 	return answer == -1 ? -1 : disk_folder(sp->folder[SORTTEMP]);
 }
 
-/* Nothing is open any more: it goes, or what nobody can be told of is kept. */
-static void
-message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted)
-{
-	char path[PATH_SIZE];
-	bool rejected = false;
-
-	for (size_t i = 0; i < e->count; i++)
-		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
-	spool_path_id(sp, path, QUEUE, id, ".eml");
-	if (rejected && *e->sender == '\0') {
-		if (spool_badmail(sp, path, id, "Queue",
-		    "it could not be delivered, and has no sender to whom it could be returned") == -1)
-			spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
-		return;
-	}
-	if (unlink(path) == 0)
-		sp->dirty = true;
-	if (noted)
-		unlink(spool_path_id(sp, path, QUEUE, id, ".txt"));
-}
-
 /* Marks were written: has the file an open recipient left? */
 static void
 message_look(struct spool *sp, const struct id *id, int fd)
@@ -567,26 +547,27 @@ message_look(struct spool *sp, const struct id *id, int fd)
 }
 
 /* The report is committed: make its marks; or it was not, and nothing has
- * happened.  *id is the message it was about.  -1: they could not be made, and
- * then the report must wait for them, or it would be made again. */
+ * happened.  -1: they could not be made, and then the report must wait for them,
+ * or it would be made again. */
 static int
-marks_settle(struct spool *sp, const struct id *report, bool kept, struct id *id)
+marks_settle(struct spool *sp, const struct id *report, bool kept)
 {
 	char path[PATH_SIZE], queued[PATH_SIZE], text[ID_SIZE], word[11];
 	FILE *f = fopen(spool_path_id(sp, path, SORTTEMP, report, ".marks"), "r");
 	int fd = -1, answer = 0;
 	long long at;
+	struct id id;
 
 	if (f == NULL)
 		return errno == ENOENT ? 0 : -1;
-	if (fscanf(f, "%35s", text) == 1 && id_parse(id, text, strlen(text)) == 0 && kept &&
-	    (fd = disk_open(spool_path_id(sp, queued, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno != ENOENT)
+	if (fscanf(f, "%35s", text) == 1 && id_parse(&id, text, strlen(text)) == 0 && kept &&
+	    (fd = disk_open(spool_path_id(sp, queued, QUEUE, &id, ".eml"), O_RDWR)) == -1 && errno != ENOENT)
 		answer = -1;
 	while (fd != -1 && answer == 0 && fscanf(f, "%10s %lld", word, &at) == 2)
 		answer = mark(fd, (off_t)at, word);
 	fclose(f);
 	if (fd != -1 && answer == 0 && (answer = disk_sync(fd)) == 0)
-		message_look(sp, id, fd);
+		message_look(sp, &id, fd);
 	if (fd != -1)
 		close(fd);
 	if (answer == 0)
@@ -661,23 +642,17 @@ report_some(struct spool *sp, struct message *m, const struct attempt *a, enum a
 void
 spool_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next)
 {
-	char path[PATH_SIZE], date[DATE_SIZE], date_next[DATE_SIZE];
+	char path[PATH_SIZE];
 	struct buf b = { 0 };
-	int fd;
+	int fd = -1;
 
-	if (file_due(sp, id) == 0)
-		return;			/* somebody took it out */
-	buf_addf(&b, "%s\n\nLast attempt:  %s\n", words, date_text(date, now.wall / 1000));
-	if (next != 0)
-		buf_addf(&b, "Next attempt:  %s\n", date_text(date_next, next));
-	if (transcript != NULL)
-		buf_addf(&b, "\n%s", transcript);
-	fd = open(spool_path_id(sp, path, QUEUE, id, ".txt"), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-	if (fd != -1) {
-		if (write(fd, b.data, b.len) != (ssize_t)b.len)
-			unlink(path);
+	report_note(&b, words, transcript, next);
+	if (file_due(sp, id) != 0)		/* else somebody took it out */
+		fd = open(spool_path_id(sp, path, QUEUE, id, ".txt"), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd != -1 && write(fd, b.data, b.len) != (ssize_t)b.len)
+		unlink(path);
+	if (fd != -1)
 		close(fd);
-	}
 	buf_free(&b);
 }
 
@@ -817,16 +792,9 @@ spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
 int
 spool_room(struct spool *sp, long long size)
 {
-	struct statvfs v;
-
 	if (sp->room_at == 0 || now.tick - sp->room_at >= 1000) {
 		sp->room_at = now.tick;
-		sp->room = LLONG_MAX;
-		if (statvfs(sp->folder[QUEUE], &v) == 0) {
-			sp->room = (long long)v.f_bavail * (long long)v.f_frsize - DISK_RESERVE;
-			if (v.f_files > 0 && v.f_favail < INODE_RESERVE)
-				sp->room = 0;
-		}
+		sp->room = disk_room(sp->folder[QUEUE]);
 	}
 	if (disk_refused("space"))
 		return errno;
@@ -1064,16 +1032,15 @@ spool_settle(struct spool *sp)
 {
 	struct message *m = batch_take(sp), *next;
 	long long later = (now.wall + sp->server->local_retry) / 1000;
-	struct id of = { 0 };
 	int marked;
 
 	for (; m != NULL; m = next) {
 		next = m->next;
 		if (m->claimed)
 			claim_settle(sp, m);
-		marked = m->report ? marks_settle(sp, &m->id, m->state == MESSAGE_KEPT, &of) : 0;
+		marked = m->report ? marks_settle(sp, &m->id, m->state == MESSAGE_KEPT) : 0;
 		if (m->report && (m->state != MESSAGE_KEPT || marked == -1))
-			spool_wait(sp, m->state == MESSAGE_KEPT ? &m->id : &of, later);
+			spool_wait(sp, m->state == MESSAGE_KEPT ? &m->id : &m->of, later);
 		if (m->state == MESSAGE_KEPT && marked == 0)
 			deliver(sp, m);
 		else
@@ -1107,12 +1074,12 @@ recover_temp(void *with, const char *name)
 {
 	struct spool *sp = with;
 	char path[PATH_SIZE];
-	struct id id, of;
+	struct id id;
 
 	if (id_name(&id, name, ".claim") == 0)
 		return true;
 	if (id_name(&id, name, ".marks") == 0) {
-		marks_settle(sp, &id, access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == 0, &of);
+		marks_settle(sp, &id, access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == 0);
 		return true;
 	}
 	if (id_name(&id, name, ".eml") == -1 && id_name(&id, name, ".txt") == -1)
@@ -1300,14 +1267,13 @@ deliver_due(struct spool *sp, const struct waiting *w)
 {
 	long long second = now.wall / 1000, due = w->due == FIRST_LOOK ? file_due(sp, &w->id) : second;
 	struct message *m;
-	struct id of;
 
 	errno = 0;
 	if (w->due == FIRST_LOOK && due == 0)
 		return;			/* it is gone, or is no file */
 	if (due > second)
 		heap_push(sp, due, &w->id);
-	else if (marks_settle(sp, &w->id, true, &of) == -1)
+	else if (marks_settle(sp, &w->id, true) == -1)
 		spool_wait(sp, &w->id, second + sp->server->local_retry / 1000);
 	else if ((m = spool_take(sp, &w->id)) != NULL)
 		deliver(sp, m);
