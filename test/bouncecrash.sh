@@ -6,12 +6,7 @@
 . "${TEST:-$(dirname "$0")}/lib.sh"
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
-for part in sink dnsd; do
-	[ ! -x "$TEST/$part" ] || { eval "$part=\$TEST/\$part"; continue; }
-	need "${CC:-cc}"
-	"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
-	eval "$part=\$T/\$part"
-done
+tools sink dnsd
 spawn sink "$sink"
 printf '%s\n' 'to.example 60 MX 10 mx.to.example' 'mx.to.example 60 A 127.0.0.1' >zone
 spawn dns "$dnsd" zone

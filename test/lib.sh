@@ -21,6 +21,7 @@
 #     wait_for CONDITION [SECONDS]    until the shell code is true; fails after 5. poll is the same and only says so
 #     limit SECONDS COMMAND ...       with standard input and output as they are; status 124 when it took too long
 #     spawn NAME COMMAND ...          in the background: NAME.log, NAME.pid, and NAME.rc when it is over
+#     tools NAME ...                  the programs test/NAME are $NAME, built where they are not yet
 #     is GOT WANT [WHAT]   like GOT PATTERN [WHAT]   ok [WHAT]   fail WHY   skip WHY   need TOOL ...
 #
 # From outside: SMTPD the program (default test/smtpd-test if there is one, else smtpd), WRAP a command in front of it
@@ -47,6 +48,14 @@ trap 'exit 1' HUP INT TERM
 fail() { echo "fail: $*" >&2; : >"$T/failed"; exit 1; }
 skip() { echo "skip: $*"; exit 77; }
 ok()   { echo "ok: $*"; }
+tools() {
+	for part; do
+		if [ -x "$TEST/$part" ]; then eval "$part=\$TEST/\$part"; continue; fi
+		need "${CC:-cc}"
+		"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
+		eval "$part=\$T/\$part"
+	done
+}
 need() { for needed; do command -v "$needed" >/dev/null || skip "$needed is not installed"; done; }
 is()   { [ "$1" = "$2" ] || differ "${3-}" "$2" "$1"; }
 like() { case $1 in $2) ;; *) differ "${3-}" "$2" "$1" ;; esac; }

@@ -5,12 +5,7 @@
 # shellcheck disable=SC2012,SC2016,SC2154
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
-for part in sink bulk dnsd; do
-	[ ! -x "$TEST/$part" ] || { eval "$part=\$TEST/\$part"; continue; }
-	need "${CC:-cc}"
-	"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
-	eval "$part=\$T/\$part"
-done
+tools sink bulk dnsd
 
 # sink NAME [OPTION ...]: a next hop; $SINK is its port.
 sink() {

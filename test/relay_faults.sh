@@ -5,12 +5,7 @@
 . "${TEST:-$(dirname "$0")}/lib.sh"
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
-for part in sink dnsd; do
-	[ ! -x "$TEST/$part" ] || { eval "$part=\$TEST/\$part"; continue; }
-	need "${CC:-cc}"
-	"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
-	eval "$part=\$T/\$part"
-done
+tools sink dnsd
 spawn sink "$sink" -o SIZE,PIPELINING
 wait_for 'grep -q listening sink.log'
 printf '%s\n' '*.example 0 MX 10 mx.example' 'mx.example 0 A 127.0.0.1' >zone

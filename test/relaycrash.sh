@@ -11,12 +11,7 @@ messages=${RELAY_MESSAGES:-1000} kills=${RELAY_KILLS:-4} rate=${RELAY_RATE:-200}
 domains=$((messages / 10)); [ $domains -le 500 ] || domains=500
 expire=$((messages / 1000 + 5)); [ $expire -le 15 ] || expire=15
 
-for part in sink bulk dnsd; do
-	[ ! -x "$TEST/$part" ] || { eval "$part=\$TEST/\$part"; continue; }
-	need "${CC:-cc}"
-	"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
-	eval "$part=\$T/\$part"
-done
+tools sink bulk dnsd
 
 # --- who is there ---
 

@@ -5,12 +5,7 @@
 # shellcheck disable=SC2015,SC2016,SC2046,SC2154
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
-for part in sink bulk dnsd; do
-	[ ! -x "$TEST/$part" ] || { eval "$part=\$TEST/\$part"; continue; }
-	need "${CC:-cc}"
-	"${CC:-cc}" -std=c99 -o "$T/$part" "$TEST/$part.c" || fail "test/$part.c does not compile"
-	eval "$part=\$T/\$part"
-done
+tools sink bulk dnsd
 
 # --- who is there: on one port, for that is what MX are asked for ---
 
