@@ -435,7 +435,7 @@ label_ascii(char out[63 + 5], const char *text, size_t octets)
 		else if (n == 63)
 			return 0;
 		else
-			rune[n++] = c >= 'A' && c <= 'Z' ? c + 32u : c < 128 ? c : c & (c < 0xE0 ? 0x1Fu : c < 0xF0 ? 0x0Fu : 7u);
+			rune[n++] = c < 128 ? (uint32_t)text_lower(c) : c & (c < 0xE0 ? 0x1Fu : c < 0xF0 ? 0x0Fu : 7u);
 		len = c > 127 ? 4 : len;
 	}
 	memcpy(out, "xn--", 4);

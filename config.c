@@ -350,12 +350,18 @@ value_listeners(struct parser *p, char **words, int n, struct listen **to)
 	}
 }
 
+const char *const extension_name[EXT_COUNT] = {
+	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP"
+};
+
 static void
 value_extensions(struct parser *p, char **words, int n, int *hidden)
 {
-	static const char names[] = "-PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING "
-	    "-SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP";
+	char names[200] = "";
+	size_t at = 0;
 
+	for (int i = 0; i < EXT_COUNT; i++)
+		at += (size_t)snprintf(names + at, sizeof names - at, "%s-%s", i > 0 ? " " : "", extension_name[i]);
 	for (int i = 0; i < n; i++) {
 		int bit = word_index(names, words[i]);
 
@@ -996,6 +1002,20 @@ bool
 domain_local(const struct domain *d)
 {
 	return d != NULL && d->kind != DOMAIN_REMOTE;
+}
+
+long long
+config_expires(const struct server *s, long long arrival, bool local)
+{
+	return arrival + (local ? s->local_expire : s->expire) / 1000;
+}
+
+long long
+config_notifies(const struct server *s, long long arrival, bool local)
+{
+	msec notify = local ? s->local_notify : s->notify;
+
+	return notify == UNLIMITED ? LLONG_MAX : arrival + notify / 1000;
 }
 
 /* Attempts are counted from the arrival, so a restart finds its place again. */

@@ -47,12 +47,9 @@ conf(const struct destination *d)
 static struct destination **
 dest_place(const struct vserver *v, const char *name)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)(uintptr_t)v;
 	struct destination **at;
 
-	for (const char *c = name; *c != '\0'; c++)
-		h = (h ^ (unsigned char)*c) * 16777619u;
-	for (at = &buckets[(h ^ h >> 16) % BUCKETS]; *at != NULL; at = &(*at)->chain)
+	for (at = &buckets[text_hash(name, (uint32_t)(uintptr_t)v) % BUCKETS]; *at != NULL; at = &(*at)->chain)
 		if ((*at)->owner == v && strcmp((*at)->name, name) == 0)
 			break;
 	return at;
@@ -134,13 +131,20 @@ dest_find(const struct destination *d, const struct id *id)
 	return from;
 }
 
-/* Of the first one behind it. */
+/* Is it that one? */
+static bool
+dest_has(const struct destination *d, size_t i, const struct id *id)
+{
+	return i < d->count && id_compare(&d->queue[d->first + i], id) == 0;
+}
+
+/* The place of the first one behind it. */
 static size_t
 dest_after(const struct destination *d, const struct id *id)
 {
 	size_t i = dest_find(d, id);
 
-	return i < d->count && id_compare(&d->queue[d->first + i], id) == 0 ? i + 1 : i;
+	return i + dest_has(d, i, id);
 }
 
 /* Its place among those that are being sent there, or their count. */
@@ -165,16 +169,15 @@ soon(long long when)
 static void
 dest_soon(const struct destination *d)
 {
-	long long notify = conf(d)->notify, expire = conf(d)->expire / 1000;
 	size_t i;
 
 	if (d->next > second())
 		soon(d->next);
 	if (d->count == 0 || d->words == NULL)
 		return;
-	soon(d->queue[d->first].second + expire);
-	if (notify != UNLIMITED && (i = dest_after(d, &d->told)) < d->count)
-		soon(d->queue[d->first + i].second + notify / 1000);
+	soon(config_expires(conf(d), d->queue[d->first].second, false));
+	if ((i = dest_after(d, &d->told)) < d->count)
+		soon(config_notifies(conf(d), d->queue[d->first + i].second, false));
 }
 
 /* Could it use one more connection, and may it have one? */
@@ -198,6 +201,15 @@ dest_list(struct destination *d)
 	wanting_end = &d->after;
 }
 
+/* Into the line, or away with it when it is over. */
+static void
+dest_settle(struct destination *d)
+{
+	dest_list(d);
+	if (dest_over(d))
+		dest_free(d);
+}
+
 /* Move the queue to the beginning of its array. */
 static void
 dest_pack(struct destination *d)
@@ -212,7 +224,7 @@ dest_put(struct destination *d, const struct id *id)
 	size_t i = dest_find(d, id);
 	struct id *queue;
 
-	if (dest_sends(d, id) < d->sending_count || dest_after(d, id) > i)
+	if (dest_has(d, i, id) || dest_sends(d, id) < d->sending_count)
 		return 0;			/* it has it already */
 	if (i == 0 && d->first > 0) {
 		d->first--;
@@ -307,9 +319,7 @@ dest_connections(struct destination *d, int more)
 {
 	d->connections += more;
 	d->owner->relays += more;
-	dest_list(d);
-	if (dest_over(d))
-		dest_free(d);
+	dest_settle(d);
 }
 
 void
@@ -362,7 +372,7 @@ dest_fail(struct destination *d, const char *words, const char *host, const char
 static void
 dest_look(struct destination *d, struct id id)
 {
-	struct attempt a = { false, d->transcript, d->next, false, false };
+	struct attempt a = { .transcript = d->transcript, .next = d->next };
 	struct message *m;
 
 	errno = 0;
@@ -383,18 +393,17 @@ dest_look(struct destination *d, struct id id)
 static void
 dest_events(struct destination *d, int *left)
 {
-	long long notify = conf(d)->notify, expire = conf(d)->expire / 1000;
 	size_t i;
 
-	while (d->words != NULL && d->count > 0 && d->queue[d->first].second + expire <= second() && (*left)-- > 0)
+	while (d->words != NULL && d->count > 0 &&
+	    config_expires(conf(d), d->queue[d->first].second, false) <= second() && (*left)-- > 0)
 		dest_look(d, dest_pop(d));
-	while (d->words != NULL && notify != UNLIMITED && (i = dest_after(d, &d->told)) < d->count &&
-	    d->queue[d->first + i].second + notify / 1000 <= second() && (*left)-- > 0) {
+	while (d->words != NULL && (i = dest_after(d, &d->told)) < d->count &&
+	    config_notifies(conf(d), d->queue[d->first + i].second, false) <= second() && (*left)-- > 0) {
 		d->told = d->queue[d->first + i];
 		dest_look(d, d->told);
 	}
 	dest_soon(d);
-	dest_list(d);
 }
 
 /* What time has brought.  Who came last in one turn comes first in the next. */
@@ -411,8 +420,7 @@ dests_step(void)
 		for (struct destination *d = buckets[(at + i) % BUCKETS], *chain; d != NULL; d = chain) {
 			chain = d->chain;
 			dest_events(d, &left);
-			if (dest_over(d))
-				dest_free(d);
+			dest_settle(d);
 		}
 	at = (at + BUCKETS / 7) % BUCKETS;
 }
@@ -441,7 +449,6 @@ dests_route(struct vserver *v, const struct message *m)
 	return answer;
 }
 
-
 void
 dests_want(msec *until)
 {
@@ -465,9 +472,7 @@ dests_wanting(void)
 		d->listed = false;
 		if (dest_wants(d) && free_one)
 			return d;
-		dest_list(d);			/* to the end of the line */
-		if (dest_over(d))
-			dest_free(d);
+		dest_settle(d);			/* to the end of the line */
 	}
 	return NULL;
 }

@@ -222,11 +222,7 @@ dns_shuffle(struct dns_answer *a)
 static struct dns_answer **
 cache_slot(const char *name, enum dns_type type)
 {
-	uint32_t h = 2166136261u ^ (uint32_t)type;
-
-	for (; *name != '\0'; name++)
-		h = (h ^ (unsigned char)*name) * 16777619u;
-	return &cache[(h ^ h >> 16) % CACHE_SLOTS];
+	return &cache[text_hash(name, (uint32_t)type) % CACHE_SLOTS];
 }
 
 static struct dns_answer *
@@ -354,7 +350,7 @@ name_read(const struct packet *p, size_t at, char out[DOMAIN_MAX + 1])
 			int c = p->at[at++];
 
 			odd |= c <= ' ' || c > '~' || c == '.' || c == '"' || c == '\\';
-			out[n++] = (char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+			out[n++] = (char)text_lower(c);
 		}
 		out[n++] = '.';
 	}
@@ -484,7 +480,9 @@ negative_ttl(const struct packet *p, size_t at, bool *referral)
 		    (end = name_read(p, end, name)) == 0 || end + 20 > p->size)
 			continue;
 		*referral = false;
-		return octets4(p, end + 16) < r.ttl ? octets4(p, end + 16) : r.ttl;
+		if (octets4(p, end + 16) < r.ttl)
+			r.ttl = octets4(p, end + 16);
+		return r.ttl < CACHE_NONE ? r.ttl : CACHE_NONE;
 	}
 	return 0;
 }
@@ -600,10 +598,10 @@ hear_records(struct dns *q, const struct packet *p, size_t at)
 	if (answer == -1)
 		return ask_next(q);
 	if (draft.count > 0)
-		return answered(q, DNS_FOUND, q->ttl < CACHE_MOST ? q->ttl : CACHE_MOST);
+		return answered(q, DNS_FOUND, q->ttl);
 	negative = negative_ttl(p, at, &referral);
 	if (missing)
-		return answered(q, DNS_NXDOMAIN, negative < CACHE_NONE ? negative : CACHE_NONE);
+		return answered(q, DNS_NXDOMAIN, negative);
 	if (strcmp(owner, q->asked) != 0 && negative == 0) {
 		memcpy(q->asked, owner, sizeof owner);	/* its target was not sent along */
 		q->first = server_first;
@@ -612,7 +610,7 @@ hear_records(struct dns *q, const struct packet *p, size_t at)
 	}
 	if (referral && !(octets2(p, 2) & (FLAG_AA | FLAG_RA)))
 		return ask_next(q);		/* a server that only points elsewhere */
-	return answered(q, DNS_NODATA, negative < CACHE_NONE ? negative : CACHE_NONE);
+	return answered(q, DNS_NODATA, negative);
 }
 
 /* One packet; 0: it is not for us, and we wait on. */
@@ -731,7 +729,7 @@ dns_begin(struct dns *q, const char *name, enum dns_type type)
 	if (n > DOMAIN_MAX - 2)
 		n = 0;
 	for (size_t i = 0; i < n; i++)
-		q->name[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] + 32) : name[i];
+		q->name[i] = (char)text_lower(name[i]);
 	memcpy(q->asked, q->name, sizeof q->asked);
 	servers_look();
 	q->first = server_first;

@@ -253,8 +253,8 @@ text_safe(char *out, size_t size, const char *in, size_t n)
 	return out;
 }
 
-static int
-lower(int c)
+int
+text_lower(int c)
 {
 	return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c;
 }
@@ -262,18 +262,28 @@ lower(int c)
 int
 text_compare(const char *a, const char *b)
 {
-	for (; *a != '\0' && lower((unsigned char)*a) == lower((unsigned char)*b); a++, b++)
+	for (; *a != '\0' && text_lower((unsigned char)*a) == text_lower((unsigned char)*b); a++, b++)
 		;
-	return lower((unsigned char)*a) - lower((unsigned char)*b);
+	return text_lower((unsigned char)*a) - text_lower((unsigned char)*b);
 }
 
 bool
 text_prefix(const char *s, const char *prefix)
 {
 	for (; *prefix != '\0'; s++, prefix++)
-		if (lower((unsigned char)*s) != lower((unsigned char)*prefix))
+		if (text_lower((unsigned char)*s) != text_lower((unsigned char)*prefix))
 			return false;
 	return true;
+}
+
+uint32_t
+text_hash(const char *s, uint32_t seed)
+{
+	uint32_t h = 2166136261u ^ seed;
+
+	for (; *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 16777619u;
+	return h ^ h >> 16;
 }
 
 /* ---- ids: time and chance ------------------------------------------------- */

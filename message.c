@@ -422,9 +422,7 @@ header_watch(struct content *c, const char *octets, size_t n)
 			c->in_header = c->match != 0;
 			c->match = 0;
 		} else if (*octets != '\r' && c->match < WHOLE) {
-			int lower = *octets >= 'A' && *octets <= 'Z' ? *octets + 32 : *octets;
-
-			c->match = lower == name[c->match] ? c->match + 1 : NO_MATCH;
+			c->match = text_lower(*octets) == name[c->match] ? c->match + 1 : NO_MATCH;
 			c->hops += c->match == WHOLE;
 		}
 	}

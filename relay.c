@@ -69,7 +69,6 @@ struct relay {
 	size_t slot;
 	enum relay_state state;
 	struct route route;		/* where it is */
-	bool talked;			/* a transaction was begun, and lost */
 	/* what it said */
 	bool helo_only, helo;
 	unsigned offers;		/* of enum extension */
@@ -194,7 +193,7 @@ recipient_next(const struct relay *r, size_t i)
 static void
 message_done(struct relay *r)
 {
-	struct attempt a = { false, r->transcript.data, 0, (r->offers & EXT_DSN) != 0, false };
+	struct attempt a = { .transcript = r->transcript.data, .dsn = (r->offers & EXT_DSN) != 0 };
 	bool more = recipient_next(r, 0) < r->m->env.count;
 	struct id id = r->m->id;
 
@@ -202,7 +201,6 @@ message_done(struct relay *r)
 	dest_done(r->dest, &id);
 	spool_release(r->m);
 	r->m = NULL;
-	r->talked = false;
 	buf_free(&r->seven);
 	if (more && dest_put(r->dest, &id) == -1)
 		spool_wait(r->dest->owner->spool, &id, r->dest->next);
@@ -422,7 +420,6 @@ transaction_begin(struct relay *r)
 	r->say_at = r->hear_at = 0;
 	r->said = r->heard = r->taken = 0;
 	r->refused = false;
-	r->talked = true;
 	r->chunk = args_have(r->m->env.sender_args, "BODY=BINARYMIME");
 	r->at = r->seven.data != NULL ? 0 : (off_t)r->m->body;
 	r->line_start = true;
@@ -557,19 +554,11 @@ say_content(struct relay *r)
 static void
 heard_offer(struct relay *r, const char *text)
 {
-	static const struct {
-		const char *name;
-		enum extension bit;
-	} known[] = {
-		{ "PIPELINING", EXT_PIPELINING }, { "SIZE", EXT_SIZE }, { "8BITMIME", EXT_8BITMIME },
-		{ "BINARYMIME", EXT_BINARYMIME }, { "CHUNKING", EXT_CHUNKING }, { "SMTPUTF8", EXT_SMTPUTF8 },
-		{ "DSN", EXT_DSN }, { "LIMITS", EXT_LIMITS }
-	};
 	const char *value;
 
-	for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-		if (text_prefix(text, known[i].name) && strchr(" =", text[strlen(known[i].name)]) != NULL)
-			r->offers |= known[i].bit;
+	for (size_t i = 0; i < EXT_COUNT; i++)
+		if (text_prefix(text, extension_name[i]) && strchr(" =", text[strlen(extension_name[i])]) != NULL)
+			r->offers |= 1u << i;
 	if (text_prefix(text, "SIZE "))
 		r->size_limit = strtoll(text + 5, NULL, 10);
 	if (!text_prefix(text, "LIMITS "))	/* RFC 9422 */
@@ -636,14 +625,12 @@ lost(struct relay *r, const char *why)
 	if (doubtful)
 		log_doubtful(r);
 	verdict(r, RCPT_TAKEN, r->state == VERDICT ? RCPT_DEFERRED : RCPT_OPEN);
-	if (recipient_next(r, 0) == r->m->env.count) {
-		message_done(r);
-		r->state = OVER;
-	} else if (r->sent > 0 && r->state != VERDICT) {	/* it had enough of this connection, not of us */
-		message_done(r);
-		r->state = OVER;
-	} else
+	if (recipient_next(r, 0) < r->m->env.count && (r->sent == 0 || r->state == VERDICT)) {
 		candidate_failed(r, false);
+		return;
+	}
+	message_done(r);		/* it is settled; or they had enough of this connection, not of us */
+	r->state = OVER;
 }
 
 /* A whole reply.  The mirror of relay_say. */
@@ -810,7 +797,7 @@ exhausted(struct relay *r)
 		}
 		return;
 	}
-	if (r->m != NULL && r->talked && ++d->strikes < STRIKES) {
+	if (r->m != NULL && ++d->strikes < STRIKES) {
 		verdict(r, RCPT_OPEN, RCPT_DEFERRED);
 		message_done(r);
 		return;
@@ -830,12 +817,8 @@ route_follow(struct relay *r)
 	r->lines = 0;
 	r->sent = 0;
 	while ((answer = route_step(&r->route)) == 1) {
-		const struct addr *a = &r->route.addrs[r->route.addr];
-
-		if ((fd = conn_connect(a)) != -1) {
+		if ((fd = conn_connect(&r->route.addrs[r->route.addr])) != -1) {
 			conn_open(&r->conn, fd);
-			r->conn.peer = *a;
-			r->code = 0;		/* it has not spoken yet */
 			enter(r, CONNECT, CONNECT_WAIT);
 			transcribe(r, '=', r->route.text, strlen(r->route.text));
 			return;
@@ -859,7 +842,6 @@ candidate_failed(struct relay *r, bool permanent)
 static void
 step_connect(struct relay *r)
 {
-
 	if (conn_connected(r->conn.fd) == 0) {
 		enter(r, GREETING, GREETING_WAIT);
 		if (!route_loops(&r->route, r->conn.fd))
@@ -995,8 +977,10 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			continue;
 		}
 		conn_want(&r->conn, true, &slots[n]);
-		if (r->state == CONNECT || r->state == CONTENT)		/* we have more to say */
-			slots[n] = (struct pollfd){ r->conn.fd, (short)(r->state == CONTENT ? POLLIN | POLLOUT : POLLOUT), 0 };
+		if (r->state == CONNECT)
+			slots[n].events = POLLOUT;
+		else if (r->state == CONTENT)
+			slots[n].events |= POLLOUT;	/* there is more to say */
 		if (r->deadline < *until)
 			*until = r->deadline;
 		if (r->state == READY && r->dest->count > 0)

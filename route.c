@@ -34,7 +34,7 @@ route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]
 	if (s->smart_host != NULL && !s->direct_first)
 		return "*";
 	for (at = at ? at + 1 : ""; at[n] != '\0' && n < DOMAIN_MAX; n++)
-		out[n] = at[n] >= 'A' && at[n] <= 'Z' ? (char)(at[n] + 32) : at[n];
+		out[n] = (char)text_lower(at[n]);
 	out[n] = '\0';
 	return out;
 }

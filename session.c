@@ -594,23 +594,14 @@ order_refusal(const struct session *s, const struct verb *v)
 }
 
 /* What EHLO offers, one line each: RFC 5321 4.1.1.1. */
-static const struct { int extension; const char *line; } offered[] = {
-	{ EXT_PIPELINING, "PIPELINING" }, { EXT_SIZE, "SIZE" }, { EXT_8BITMIME, "8BITMIME" },
-	{ EXT_BINARYMIME, "BINARYMIME" }, { EXT_CHUNKING, "CHUNKING" }, { EXT_SMTPUTF8, "SMTPUTF8" },
-	{ EXT_DSN, "DSN" }, { EXT_STATUS, "ENHANCEDSTATUSCODES" }, { EXT_LIMITS, "LIMITS" },
-	{ EXT_HELP, "HELP" },
-};
-
-#define OFFERED (sizeof offered / sizeof *offered)
-
 static void
 ehlo_line(char *out, size_t size, const struct server *conf, size_t i, char dash)
 {
-	const char *line = offered[i].line;
+	const char *line = extension_name[i];
 
-	if (offered[i].extension == EXT_SIZE && conf->max_size != UNLIMITED)
+	if (1 << i == EXT_SIZE && conf->max_size != UNLIMITED)
 		snprintf(out, size, "250%c%s %lld", dash, line, conf->max_size);
-	else if (offered[i].extension == EXT_LIMITS)
+	else if (1 << i == EXT_LIMITS)
 		snprintf(out, size, "250%c%s RCPTMAX=%lld", dash, line, conf->max_recipients);
 	else
 		snprintf(out, size, "250%c%s", dash, line);
@@ -623,13 +614,13 @@ say_hello(struct session *s)
 	char line[DOMAIN_MAX + 100], who[ADDR_TEXT + 8];
 	size_t left = 0;
 
-	for (size_t i = 0; s->esmtp && i < OFFERED; i++)
-		left += offers(s, offered[i].extension);
+	for (size_t i = 0; s->esmtp && i < EXT_COUNT; i++)
+		left += offers(s, 1 << i);
 	snprintf(line, sizeof line, "250%c%s greets %s", left ? '-' : ' ', conf->hostname,
 	    addr_literal(&s->conn.peer, who));
 	send_line(s, line, "5321 4.1.1.1");
-	for (size_t i = 0; left > 0 && i < OFFERED; i++)
-		if (offers(s, offered[i].extension)) {
+	for (size_t i = 0; left > 0 && i < EXT_COUNT; i++)
+		if (offers(s, 1 << i)) {
 			ehlo_line(line, sizeof line, conf, i, --left ? '-' : ' ');
 			send_line(s, line, "");
 		}

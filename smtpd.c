@@ -484,7 +484,7 @@ route_ready(struct vserver *v)
 
 	while ((m = spool_ready(v->spool)) != NULL) {
 		if (dests_route(v, m) == -1)
-			spool_wait(v->spool, &m->id, (now.wall + v->conf->local_retry) / 1000);
+			spool_later(v->spool, &m->id);
 		spool_release(m);
 	}
 }

@@ -144,6 +144,8 @@ enum extension {		/* bits; what EHLO can offer */
 	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9
 };
 
+#define EXT_COUNT 10
+
 /* One of the model's two radio buttons with the list below it. */
 struct access {
 	bool only;		/* "only LIST"; else "all-except LIST" */
@@ -516,6 +518,8 @@ char *text_safe(char *out, size_t size, const char *in, size_t n);
 /* Case-blind comparison in ASCII, whatever the locale. */
 int text_compare(const char *a, const char *b);
 bool text_prefix(const char *s, const char *prefix);
+int text_lower(int c);
+uint32_t text_hash(const char *s, uint32_t seed);	/* FNV-1a, folded */
 
 /* Civil time, UTC: proleptic Gregorian, RFC 5322 3.3 date, and back. */
 #define DATE_SIZE 40
@@ -682,9 +686,15 @@ bool message_has_body(const char *text, size_t n);
  * wrong: every mistake has then been printed to standard error. */
 struct config *config_load(const char *file);
 void config_free(struct config *c);
+/* Their keywords, in the order of their bits. */
+extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
 bool domain_local(const struct domain *d);
+/* When a message of this arrival, for our own domains or others, is given up;
+ * and when its sender is told of the delay, LLONG_MAX never.  Seconds since 1970. */
+long long config_expires(const struct server *s, long long arrival, bool local);
+long long config_notifies(const struct server *s, long long arrival, bool local);
 /* When, counted from its arrival, the next attempt is due; glitch: it was not
  * even reached.  All in seconds since 1970. */
 long long config_attempt(const struct server *s, long long arrival, bool glitch);
@@ -735,7 +745,7 @@ struct spool *spool_open(const struct server *s, char *why, size_t size);
 void spool_close(struct spool *sp);	/* idempotent on NULL */
 /* Lower *until to when the spool next has work. */
 void spool_want(const struct spool *sp, msec *until);
-/* Pickup and the schedule: what is due by now. */
+/* What is due by now: ours is delivered, the rest made ready. */
 void spool_step(struct spool *sp);
 
 /* Is there room for a message of this size?  0, or errno. */
@@ -776,6 +786,8 @@ void spool_release(struct message *m);		/* NULL is fine */
 bool spool_local(const struct spool *sp, const char *address);
 /* Look at it again at this second; the file's mtime says so too. */
 void spool_wait(struct spool *sp, const struct id *id, long long second);
+/* The same, after local-retry: something failed here. */
+void spool_later(struct spool *sp, const struct id *id);
 /* Only the mtime: who waits in another queue. */
 void spool_touch(struct spool *sp, const struct id *id, long long second);
 /* An attempt is over: marks, reports, transcript, schedule, end. */

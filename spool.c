@@ -53,7 +53,7 @@
 #define EARLY_OCTETS     262144	/* of a message, after which its writing out is begun, again and again */
 #define DUE_TURN         100	/* queued messages looked at in one turn */
 #define BADMAIL_INTERVAL 600000	/* between looks at the limits of Badmail, ms */
-#define FIRST_LOOK       0
+#define FIRST_LOOK       0	/* due, of what was there at the start */
 #define NOTE_OCTETS      8192	/* of ID.txt beside a queued message */
 #define QUOTA_INTERVAL   10000	/* between counts of a Drop folder */
 
@@ -184,6 +184,12 @@ spool_wait(struct spool *sp, const struct id *id, long long second)
 		log_line("%s: out of memory: it waits in Queue until the next start", id_text(id, text));
 }
 
+void
+spool_later(struct spool *sp, const struct id *id)
+{
+	spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+}
+
 static int
 waiting_compare(const void *a, const void *b)
 {
@@ -227,9 +233,8 @@ spool_badmail(struct spool *sp, const char *from, const struct id *id, const cha
 
 	text_safe(safe, sizeof safe, origin, strlen(origin));
 	if (buf_addf(&b, "This message was set aside: %s.\n\nFrom:  %s\nWhen:  %s\n\n"
-	    "To try again, mend the file beside this one where it needs it, and move it\ninto Pickup.\n",
+	    "To try again, mend the file beside this one where it needs it, and move it\ninto Pickup.\n\n",
 	    why, safe, date_text(date, now.wall / 1000)) == 0) {
-		buf_addf(&b, "\n");
 		note_read(sp, id, &b);
 		if (disk_file(spool_path_id(sp, temp, SORTTEMP, id, ".txt"), b.data, b.len) == 0 &&
 		    disk_rename(temp, spool_path_id(sp, reason, BADMAIL, id, ".txt")) == 0)
@@ -380,7 +385,7 @@ deliver_local(struct spool *sp, struct message *m, struct envelope *local, size_
 static bool
 attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
 {
-	struct attempt a = { true, NULL, 0, false, false };
+	struct attempt a = { .local = true };
 	char words[WORDS_SIZE], text[ID_SIZE], to[400], value[ARGS_OCTETS + 1];
 	int answer;
 
@@ -419,7 +424,7 @@ message_end(struct spool *sp, const struct id *id, const struct envelope *e, boo
 	if (rejected && *e->sender == '\0') {
 		if (spool_badmail(sp, path, id, "Queue",
 		    "it could not be delivered, and has no sender to whom it could be returned") == -1)
-			spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+			spool_later(sp, id);
 		return;
 	}
 	if (unlink(path) == 0)
@@ -443,16 +448,18 @@ deliver(struct spool *sp, struct message *m)
 		return;
 	}
 	locals = envelope_local(sp, &m->env, &local);
-	if (local.rcpt == NULL)
-		spool_wait(sp, &m->id, (now.wall + sp->server->local_retry) / 1000);
-	else if (locals > 0)
+	if (local.rcpt == NULL) {
+		spool_later(sp, &m->id);
+		spool_release(m);
+		return;
+	}
+	if (locals > 0)
 		moved = attempt_local(sp, m, &local, locals);
-	locals = local.rcpt == NULL;
 	free(local.rcpt);
 	if (m->fd != -1)
 		close(m->fd);
 	m->fd = -1;
-	if (moved || locals || envelope_open(&m->env) == 0) {
+	if (moved || envelope_open(&m->env) == 0) {
 		spool_release(m);
 		return;
 	}
@@ -493,7 +500,6 @@ spool_take(struct spool *sp, const struct id *id)
 			return NULL;
 		}
 	m = spool_new(id);
-
 	if (m != NULL && (m->fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno == ENOENT) {
 		spool_release(m);		/* somebody took it out */
 		return NULL;
@@ -505,7 +511,7 @@ spool_take(struct spool *sp, const struct id *id)
 		return m;
 	}
 	if (why == NULL || spool_badmail(sp, path, id, "Queue", why) == -1)
-		spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
+		spool_later(sp, id);
 	spool_release(m);
 	return NULL;
 }
@@ -622,10 +628,9 @@ report_send(struct spool *sp, const struct report *r)
 static int
 report_some(struct spool *sp, struct message *m, const struct attempt *a, enum action action)
 {
-	struct report r = { action, sp->server, m, a, 0 };
+	struct report r = { action, sp->server, m, a, config_expires(sp->server, m->id.second, a->local) };
 	bool any = false;
 
-	r.until = m->id.second + (a->local ? sp->server->local_expire : sp->server->expire) / 1000;
 	for (size_t i = 0; i < m->env.count; i++)
 		any |= report_covers(&r, &m->env.rcpt[i]);
 	if (!any)
@@ -661,8 +666,8 @@ static long long
 outcomes_time(struct spool *sp, struct message *m, const struct attempt *a)
 {
 	const struct server *s = sp->server;
-	long long second = now.wall / 1000, notify = a->local ? s->local_notify : s->notify, next;
-	long long expires = m->id.second + (a->local ? s->local_expire : s->expire) / 1000;
+	long long second = now.wall / 1000, over = config_expires(s, m->id.second, a->local);
+	long long notify = config_notifies(s, m->id.second, a->local), next;
 	size_t deferred = 0;
 
 	next = a->next ? a->next : a->local ? second + s->local_retry / 1000 : config_attempt(s, m->id.second, false);
@@ -671,13 +676,13 @@ outcomes_time(struct spool *sp, struct message *m, const struct attempt *a)
 
 		if (!r->chosen || r->outcome != RCPT_DEFERRED)
 			continue;
-		r->expired = expires <= second;
+		r->expired = over <= second;
 		r->outcome = r->expired ? RCPT_REJECTED : RCPT_DEFERRED;
 		deferred += !r->expired;
-		if (notify != UNLIMITED && !r->notified && m->id.second + notify / 1000 < next)
-			next = m->id.second + notify / 1000 > second ? m->id.second + notify / 1000 : next;
+		if (!r->notified && notify > second && notify < next)
+			next = notify;
 	}
-	return deferred == 0 ? 0 : next < expires ? next : expires;
+	return deferred == 0 ? 0 : next < over ? next : over;
 }
 
 /* Marks for those who need no report first; durable, so that a copy in Drop or
@@ -734,12 +739,9 @@ others_open(const struct message *m)
 static int
 outcomes_report(struct spool *sp, struct message *m, const struct attempt *a)
 {
-	const struct server *s = sp->server;
-	long long notify = a->local ? s->local_notify : s->notify;
-
 	if (!a->dsn)
 		report_some(sp, m, a, a->local ? DELIVERED : RELAYED);
-	if (notify != UNLIMITED && m->id.second + notify / 1000 <= now.wall / 1000)
+	if (config_notifies(sp->server, m->id.second, a->local) <= now.wall / 1000)
 		report_some(sp, m, a, DELAYED);
 	return report_some(sp, m, a, FAILED);
 }
@@ -780,7 +782,7 @@ spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
 		failed = true;
 	}
 	if (failed)		/* whoever else it waits for: the disk is asked again */
-		spool_wait(sp, &m->id, (now.wall + sp->server->local_retry) / 1000);
+		spool_later(sp, &m->id);
 	else if (next != 0 && a->next != 0)
 		spool_touch(sp, &m->id, next);
 	else if (next != 0)
@@ -1031,7 +1033,6 @@ void
 spool_settle(struct spool *sp)
 {
 	struct message *m = batch_take(sp), *next;
-	long long later = (now.wall + sp->server->local_retry) / 1000;
 	int marked;
 
 	for (; m != NULL; m = next) {
@@ -1040,7 +1041,7 @@ spool_settle(struct spool *sp)
 			claim_settle(sp, m);
 		marked = m->report ? marks_settle(sp, &m->id, m->state == MESSAGE_KEPT) : 0;
 		if (m->report && (m->state != MESSAGE_KEPT || marked == -1))
-			spool_wait(sp, m->state == MESSAGE_KEPT ? &m->id : &m->of, later);
+			spool_later(sp, m->state == MESSAGE_KEPT ? &m->id : &m->of);
 		if (m->state == MESSAGE_KEPT && marked == 0)
 			deliver(sp, m);
 		else
@@ -1274,7 +1275,7 @@ deliver_due(struct spool *sp, const struct waiting *w)
 	if (due > second)
 		heap_push(sp, due, &w->id);
 	else if (marks_settle(sp, &w->id, true) == -1)
-		spool_wait(sp, &w->id, second + sp->server->local_retry / 1000);
+		spool_later(sp, &w->id);
 	else if ((m = spool_take(sp, &w->id)) != NULL)
 		deliver(sp, m);
 	else if (errno == EAGAIN)
