@@ -66,6 +66,16 @@ X: 250 \0000\0001"\0033[31m\0377\\\r\n
 quit
 E
 
+scene dirty <<'E'
+hello
+mail
+C: RCPT TO:<a@%>
+X: 550 5.1.1 \0033[31m\0377 no\r\n
+C: RSET
+S: 250 reset
+quit
+E
+
 # --- the connection ends: before the greeting, and then after each step ---
 
 blurt gone_at_once </dev/null
@@ -206,6 +216,8 @@ failed early a '550 5.1.1 nobody here' 5.1.1
 relayed after a
 failed refusal a '552 5.3.4 that is too much' 5.3.4
 [ -n "$(queued ahead)" ] || failed ahead a '550 5.1.1 nobody' 5.1.1      # the one or the other is answered
+failed dirty a '550 5.1.1 \?\[31m\? no' 5.1.1
+cat m/Drop/*.eml | tr -d '\r' | LC_ALL=C grep -q '[^ -~	]' && fail 'there are control characters in a report'
 LC_ALL=C grep -q '[^ -~	]' server.log && fail 'there are control characters in the log'
 LC_ALL=C grep -q '[^ -~	]' m/Queue/*.txt && fail 'there are control characters in ID.txt'
 stop_server

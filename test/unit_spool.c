@@ -507,6 +507,17 @@ order(void)
 	 * write its envelope and content, sync and rename it, sync the folder;
 	 * two marks, and sync them. */
 	CHECK_TEXT(acts, "roowwsrswws");
+
+	/* What a next hop has taken must not come back: its name is gone, and the
+	 * folder is synced, though nothing new is in the batch. */
+	verdict = RCPT_ACCEPTED;
+	relay();
+	verdict = RCPT_OPEN;
+	CHECK(count("Queue", "") == 0 && spool_pending(sp));
+	memset(acts, 0, sizeof acts);
+	spool_sync(sp);
+	CHECK_TEXT(acts, "s");
+	CHECK(!spool_pending(sp));
 	life_ends();
 }
 
