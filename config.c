@@ -1004,6 +1004,18 @@ domain_local(const struct domain *d)
 	return d != NULL && d->kind != DOMAIN_REMOTE;
 }
 
+bool
+config_offers(const struct server *s, int extension)
+{
+	int hidden = s->hidden;
+
+	if (hidden & EXT_CHUNKING)
+		hidden |= EXT_BINARYMIME;	/* which is nothing without it */
+	if (hidden & EXT_8BITMIME)	/* which brings BODY; and RFC 6531 3.1 item 7 */
+		hidden |= EXT_BINARYMIME | EXT_SMTPUTF8;
+	return !(hidden & extension);
+}
+
 long long
 config_expires(const struct server *s, long long arrival, bool local)
 {

@@ -276,6 +276,17 @@ text_prefix(const char *s, const char *prefix)
 	return true;
 }
 
+long long
+text_octets(const char *text, const char **end)
+{
+	long long n = *text >= '0' && *text <= '9' ? 0 : -1;
+
+	for (; *text >= '0' && *text <= '9'; text++)
+		n = n > UNLIMITED / 10 - 1 ? UNLIMITED : n * 10 + (*text - '0');
+	*end = text;
+	return n;
+}
+
 uint32_t
 text_hash(const char *s, uint32_t seed)
 {

@@ -42,69 +42,6 @@ static struct buf scratch;	/* content on its way to a file */
 
 /* ---- replies ---------------------------------------------------------------------- */
 
-/* All we ever say: code, enhanced status (RFC 3463), text, and the clause
- * that rules it, an RFC and its section.  "" is for replies that have no
- * status (RFC 2034). */
-static const struct {
-	int code;
-	const char *status, *text, *clause;
-} replies[] = {
-	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
-	[R_BYE]       = { 221, "2.0.0", "%s closing the channel", "5321 4.1.1.10" },
-	[R_RESET]     = { 250, "2.0.0", "Reset", "5321 4.1.1.5" },
-	[R_NOOP]      = { 250, "2.0.0", "OK", "5321 4.1.1.9" },
-	[R_SENDER]    = { 250, "2.1.0", "<%s> sender ok", "5321 4.1.1.2" },
-	[R_RECIPIENT] = { 250, "2.1.5", "<%s> recipient ok", "5321 4.1.1.3" },
-	[R_CHUNK]     = { 250, "2.0.0", "%s octets received", "3030 2" },
-	[R_QUEUED]    = { 250, "2.6.0", "%s queued", "5321 4.2.5, the promise" },
-	[R_VERIFY]    = { 252, "2.1.5", "Not verified; send mail and see", "5321 3.5.3" },
-	[R_GO_AHEAD]  = { 354, "", "Send the message, then <CRLF>.<CRLF>", "5321 4.1.1.4" },
-	[R_HELP]      = { 214, "2.0.0", "%s", "5321 4.1.1.8" },
-
-	[R_SHUTDOWN]  = { 421, "4.3.2", "%s is shutting down", "5321 3.8" },
-	[R_TIMEOUT]   = { 421, "4.4.2", "Nothing heard for too long; closing", "5321 4.5.3.2.7" },
-	[R_FULL]      = { 421, "4.3.2", "Too many connections; come again later", "5321 3.1" },
-	[R_CLIENT_FULL] = { 421, "4.7.0", "Too many connections from your address", "5321 3.1" },
-	[R_ERRORS]    = { 421, "4.7.0", "Too many errors; closing", "5321 7.8" },
-	[R_MEMORY]    = { 421, "4.3.0", "Out of memory; come again later", "5321 3.8" },
-	[R_SESSION]   = { 421, "4.7.0", "Enough for one connection; come again", "5321 3.8" },
-	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },
-	[R_UNFINISHED] = { 451, "4.4.2", "The message was cut off; DATA ends with <CRLF>.<CRLF> (nc -C sends CR LF)", "5321 4.1.1.4" },
-	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },
-	[R_QUOTA]     = { 452, "4.2.2", "<%s> mailbox full", "5321 4.2.3" },
-	[R_RCPTS]     = { 452, "4.5.3", "Too many recipients; send another copy for the rest", "5321 4.5.3.1.10" },
-
-	[R_UNKNOWN]   = { 500, "5.5.2", "Command not recognized", "5321 4.2.4" },
-	[R_LONG]      = { 500, "5.5.2", "Line too long", "5321 4.5.3.1.4" },
-	[R_NUL]       = { 500, "5.5.2", "No NUL in commands", "5321 2.3.8" },
-	[R_SYNTAX]    = { 501, "5.5.4", "Syntax: %s", "5321 4.1.1" },
-	[R_NO_ARGUMENT] = { 501, "5.5.4", "%s takes no argument", "5321 4.1.1" },
-	[R_BAD_HELO]  = { 501, "5.5.4", "That is no host name", "5321 4.1.1.1" },
-	[R_BAD_SENDER] = { 501, "5.1.7", "That is no sender's address", "5321 4.1.2" },
-	[R_BAD_RECIPIENT] = { 501, "5.1.3", "That is no recipient's address", "5321 4.1.2" },
-	[R_PARAMETER_VALUE] = { 501, "5.5.4", "Bad value for %s", "5321 4.1.2" },
-	[R_PARAMETER_TWICE] = { 501, "5.5.4", "%s was given twice", "5321 4.1.1.11" },
-	[R_CHUNK_SIZE] = { 501, "5.5.4", "Syntax: BDAT size [LAST]; closing, for what follows cannot be told apart", "3030 2" },
-	[R_ABSENT]    = { 502, "5.5.1", "%s is not available here", "5321 4.2.4" },
-	[R_FOREIGN]   = { 502, "5.5.1", "This is a mail server; closing", "5321 7.8" },
-	[R_HELLO_FIRST] = { 503, "5.5.1", "Say EHLO or HELO first", "5321 4.1.4" },
-	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL first", "5321 4.1.4" },
-	[R_RCPT_FIRST] = { 503, "5.5.1", "RCPT first: there is no valid recipient", "5321 3.3" },
-	[R_NESTED]    = { 503, "5.5.1", "A transaction is under way; RSET ends it", "5321 4.1.4" },
-	[R_IN_CHUNKS] = { 503, "5.5.1", "Only BDAT or RSET can follow BDAT", "3030 2" },
-	[R_BINARY]    = { 503, "5.5.1", "BINARYMIME needs BDAT", "3030 3" },
-	[R_BODY]      = { 504, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME", "6152 3" },
-	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
-
-	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
-	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },
-	[R_SIZE]      = { 552, "5.3.4", "The message is too large: %s octets at most", "1870 6.1" },
-	[R_UTF8]      = { 553, "5.6.7", "That address needs SMTPUTF8", "6531 3.5" },
-	[R_DENIED]    = { 554, "5.7.1", "%s does not accept your connection", "5321 3.1" },
-	[R_HOPS]      = { 554, "5.4.6", "Too many hops: the message is going round in circles", "5321 6.3" },
-	[R_PARAMETER] = { 555, "5.5.4", "Parameter not recognized", "5321 4.1.1.11" },
-};
-
 static void tx_end(struct session *s);
 static void reply(struct session *s, enum reply r, ...);
 
@@ -115,7 +52,7 @@ static void
 decide(const struct session *s, const char *setting)
 {
 	if (log_tracing)
-		config_where(decided, s->owner->conf, setting);
+		config_where(decided, s->conf, setting);
 }
 
 static void
@@ -148,7 +85,7 @@ log_refusal(const struct session *s, const char *line)
 	char who[ADDR_TEXT], safe[600];
 
 	log_line("- %s server=\"%s\" client=%s helo=%s reply=\"%s\"",
-	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->owner->conf->name,
+	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->conf->name,
 	    addr_text(&s->conn.peer, who), s->helo ? s->helo : "-",
 	    text_safe(safe, sizeof safe, line, strlen(line)));
 }
@@ -157,7 +94,7 @@ log_refusal(const struct session *s, const char *line)
 static void
 say(struct session *s, enum reply r, va_list ap)
 {
-	const char *status = s->owner->conf->hidden & EXT_STATUS ? "" : replies[r].status;
+	const char *status = s->conf->hidden & EXT_STATUS ? "" : replies[r].status;
 	char line[REPLY_OCTETS];
 	int n = snprintf(line, sizeof line, "%d %s%s", replies[r].code, status, *status ? " " : "");
 
@@ -210,7 +147,7 @@ reply_size(struct session *s)
 {
 	char most[24];
 
-	snprintf(most, sizeof most, "%lld", s->owner->conf->max_size);
+	snprintf(most, sizeof most, "%lld", s->conf->max_size);
 	decide(s, "max-size");
 	reply(s, R_SIZE, most);
 }
@@ -239,13 +176,7 @@ tx_end(struct session *s)
 static bool
 offers(const struct session *s, int extension)
 {
-	int hidden = s->owner->conf->hidden;
-
-	if (hidden & EXT_CHUNKING)
-		hidden |= EXT_BINARYMIME;	/* which is nothing without it */
-	if (hidden & EXT_8BITMIME)	/* which brings BODY; and RFC 6531 3.1 item 7 */
-		hidden |= EXT_BINARYMIME | EXT_SMTPUTF8;
-	return !(hidden & extension);
+	return config_offers(s->conf, extension);
 }
 
 /* What stopped a message: the disk, or the lack of it. */
@@ -266,7 +197,7 @@ static int
 tx_open(struct session *s)
 {
 	char head[DOMAIN_MAX * 2 + 300], who[ADDR_TEXT + 8], id[ID_SIZE], date[DATE_SIZE];
-	const struct server *conf = s->owner->conf;
+	const struct server *conf = s->conf;
 
 	snprintf(head, sizeof head, "Received: from %s (%s)\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
 	    s->helo, addr_literal(&s->conn.peer, who),
@@ -293,7 +224,7 @@ tx_take(struct session *s, const char *octets, size_t n, size_t *used)
 		*used = n;
 		answer = 0;
 	}
-	if (tx->content.size <= s->owner->conf->max_size)
+	if (tx->content.size <= s->conf->max_size)
 		spool_write(tx->m, scratch.data, scratch.len);	/* m->error remembers */
 	return answer;
 }
@@ -312,7 +243,7 @@ refuse_stray(struct session *s)
 static void
 tx_complete(struct session *s)
 {
-	const struct server *conf = s->owner->conf;
+	const struct server *conf = s->conf;
 	struct tx *tx = s->tx;
 
 	s->received += tx->content.size;
@@ -340,203 +271,9 @@ log_received(const struct session *s, const struct message *m)
 	char id[ID_SIZE], who[ADDR_TEXT], from[200], to[400];
 
 	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
-	    id_text(&m->id, id), s->owner->conf->name, addr_text(&s->conn.peer, who), s->helo,
+	    id_text(&m->id, id), s->conf->name, addr_text(&s->conn.peer, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
 	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s));
-}
-
-/* ---- parameters of MAIL and RCPT ------------------------------------------------------ */
-
-typedef enum reply take_parameter(struct session *, char *value);
-
-/* Each answers R_NOOP, or what to reply. */
-static take_parameter take_size, take_body, take_utf8, take_ret, take_envid, take_notify, take_orcpt;
-
-static const struct parameter {
-	const char *name;
-	int extension;		/* that brought it */
-	bool of_mail;		/* else of RCPT */
-	bool kept;		/* in the envelope */
-	take_parameter *take;
-} parameters[] = {
-	{ "SIZE",     EXT_SIZE,     true,  false, take_size },
-	{ "BODY",     EXT_8BITMIME, true,  true,  take_body },
-	{ "SMTPUTF8", EXT_SMTPUTF8, true,  true,  take_utf8 },
-	{ "RET",      EXT_DSN,      true,  true,  take_ret },
-	{ "ENVID",    EXT_DSN,      true,  true,  take_envid },
-	{ "NOTIFY",   EXT_DSN,      false, true,  take_notify },
-	{ "ORCPT",    EXT_DSN,      false, true,  take_orcpt },
-};
-
-#define PARAMETERS (sizeof parameters / sizeof *parameters)
-
-/* A number of octets, at most UNLIMITED; -1 when it is not one.  *end is
- * behind its digits. */
-static long long
-octets_parse(const char *text, const char **end)
-{
-	long long n = *text >= '0' && *text <= '9' ? 0 : -1;
-
-	for (; *text >= '0' && *text <= '9'; text++)
-		n = n > UNLIMITED / 10 - 1 ? UNLIMITED : n * 10 + (*text - '0');
-	*end = text;
-	return n;
-}
-
-static enum reply
-take_size(struct session *s, char *value)	/* RFC 1870 */
-{
-	const char *end = "";
-	long long n = value ? octets_parse(value, &end) : -1;
-
-	if (n == -1 || *end != '\0' || end - value > 20)
-		return R_PARAMETER_VALUE;
-	if (n > s->owner->conf->max_size)
-		return R_SIZE;
-	return spool_room(s->owner->spool, n) == 0 ? R_NOOP : R_SPACE;
-}
-
-static enum reply
-take_body(struct session *s, char *value)	/* RFC 6152, 3030 */
-{
-	if (value == NULL)
-		return R_PARAMETER_VALUE;
-	if (text_compare(value, "7BIT") == 0)
-		s->tx->body = BODY_7BIT;
-	else if (text_compare(value, "8BITMIME") == 0)
-		s->tx->body = BODY_8BITMIME;
-	else if (text_compare(value, "BINARYMIME") == 0 && offers(s, EXT_BINARYMIME))
-		s->tx->body = BODY_BINARYMIME;
-	else
-		return R_BODY;
-	return R_NOOP;
-}
-
-static enum reply
-take_utf8(struct session *s, char *value)	/* RFC 6531 */
-{
-	s->tx->utf8 = true;
-	return value == NULL ? R_NOOP : R_PARAMETER_VALUE;
-}
-
-static enum reply
-take_ret(struct session *s, char *value)	/* RFC 3461 4.3 */
-{
-	(void)s;
-	return value && (text_compare(value, "FULL") == 0 || text_compare(value, "HDRS") == 0) ?
-	    R_NOOP : R_PARAMETER_VALUE;
-}
-
-static enum reply
-take_envid(struct session *s, char *value)	/* RFC 3461 4.4 */
-{
-	(void)s;
-	return value && *value && strlen(value) <= 100 && xtext_valid(value) ? R_NOOP : R_PARAMETER_VALUE;
-}
-
-/* NEVER, or a list of SUCCESS, FAILURE and DELAY, each once. */
-static enum reply
-take_notify(struct session *s, char *value)	/* RFC 3461 4.1 */
-{
-	static const char *const words[] = { "SUCCESS", "FAILURE", "DELAY" };
-	unsigned seen = 0;
-
-	(void)s;
-	if (value != NULL && text_compare(value, "NEVER") == 0)
-		return R_NOOP;
-	while (value != NULL) {
-		size_t i = 0, n = strcspn(value, ",");
-
-		while (i < 3 && !(strlen(words[i]) == n && text_prefix(value, words[i])))
-			i++;
-		if (i == 3 || (seen & 1u << i))
-			return R_PARAMETER_VALUE;
-		seen |= 1u << i;
-		value = value[n] == ',' ? value + n + 1 : NULL;
-	}
-	return seen ? R_NOOP : R_PARAMETER_VALUE;
-}
-
-/* addr-type ";" xtext; utf-8 addresses as they are where SMTPUTF8 is. */
-static enum reply
-take_orcpt(struct session *s, char *value)	/* RFC 3461 4.2, 6533 3 */
-{
-	char *address = value ? strchr(value, ';') : NULL;
-	bool valid;
-
-	if (address == NULL || address == value || address[1] == '\0' || strlen(value) > 500)
-		return R_PARAMETER_VALUE;
-	*address = '\0';
-	valid = strspn(value, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") == strlen(value);
-	if (text_compare(value, "utf-8") == 0 && s->tx->utf8) {
-		for (const char *c = address + 1; *c != '\0'; c++)
-			valid &= (unsigned char)*c > ' ' && *c != 127;
-		valid &= utf8_valid(address + 1, strlen(address + 1));
-	} else
-		valid &= xtext_valid(address + 1);
-	*address = ';';
-	return valid ? R_NOOP : R_PARAMETER_VALUE;
-}
-
-static const struct parameter *
-parameter_find(const struct session *s, const char *name, bool of_mail)
-{
-	for (size_t i = 0; i < PARAMETERS; i++)
-		if (parameters[i].of_mail == of_mail && text_compare(parameters[i].name, name) == 0 &&
-		    offers(s, parameters[i].extension))
-			return &parameters[i];
-	return NULL;
-}
-
-/* One parameter, in place: R_NOOP, or what to reply; *name is then its name.
- * seen has a bit a row. */
-static enum reply
-parameter_take(struct session *s, char *word, bool of_mail, unsigned *seen, struct buf *args,
-    const char **name)
-{
-	char *value = strchr(word, '=');
-	const struct parameter *p;
-	enum reply r;
-
-	if (value != NULL)
-		*value++ = '\0';
-	if ((p = parameter_find(s, word, of_mail)) == NULL)
-		return R_PARAMETER;
-	*name = p->name;
-	if (*seen & 1u << (p - parameters))
-		return R_PARAMETER_TWICE;
-	*seen |= 1u << (p - parameters);
-	if ((r = p->take(s, value)) != R_NOOP || !p->kept)
-		return r;
-	return buf_addf(args, "%s%s%s%s", args->len ? " " : "", p->name, value ? "=" : "",
-	    value ? value : "") == -1 ? R_MEMORY : R_NOOP;
-}
-
-/* All of them: 0 and what to keep in args, or -1 answered. */
-static int
-parameters_take(struct session *s, char *text, bool of_mail, struct buf *args)
-{
-	enum reply r = R_NOOP;
-	const char *name = "";
-	unsigned seen = 0;
-	char *word;
-
-	while (r == R_NOOP && *(text += strspn(text, " \t")) != '\0') {
-		word = text;
-		text += strcspn(text, " \t");
-		if (*text != '\0')
-			*text++ = '\0';
-		r = parameter_take(s, word, of_mail, &seen, args, &name);
-	}
-	if (r == R_NOOP)
-		return 0;
-	if (r == R_SIZE)
-		reply_size(s);
-	else if (r == R_MEMORY)
-		reply_close(s, r);
-	else
-		reply(s, r, name);
-	return -1;
 }
 
 /* ---- verbs ---------------------------------------------------------------------------- */
@@ -610,7 +347,7 @@ ehlo_line(char *out, size_t size, const struct server *conf, size_t i, char dash
 static void
 say_hello(struct session *s)
 {
-	const struct server *conf = s->owner->conf;
+	const struct server *conf = s->conf;
 	char line[DOMAIN_MAX + 100], who[ADDR_TEXT + 8];
 	size_t left = 0;
 
@@ -700,10 +437,28 @@ tx_new(void)
 	return tx;
 }
 
+/* The parameters: 0 and what to keep in args, or -1 answered. */
+static int
+take_parameters(struct session *s, char *text, bool of_mail, struct buf *args)
+{
+	const char *name;
+	enum reply r = parameters_take(s->tx, s->conf, text, of_mail, args, &name);
+
+	if (r == R_NOOP)
+		return 0;
+	if (r == R_SIZE)
+		reply_size(s);
+	else if (r == R_MEMORY)
+		reply_close(s, r);
+	else
+		reply(s, r, name);
+	return -1;
+}
+
 static void
 do_mail(struct session *s, const struct verb *v, char *argument)
 {
-	const struct server *conf = s->owner->conf;
+	const struct server *conf = s->conf;
 	struct buf args = { 0 };
 	struct path p;
 
@@ -714,10 +469,6 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 	}
 	if ((argument = path_argument(s, v, argument, "FROM:", &p, R_BAD_SENDER)) == NULL)
 		return;
-	if (spool_room(s->owner->spool, 0) != 0) {
-		reply(s, R_SPACE);
-		return;
-	}
 	if (p.text[0] != '\0' && p.domain == NULL && path_complete(&p, conf->home->name) == -1) {
 		reply(s, R_BAD_SENDER);
 		return;
@@ -726,7 +477,10 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 		reply_close(s, R_MEMORY);
 		return;
 	}
-	if (parameters_take(s, argument, true, &args) == -1) {
+	if (take_parameters(s, argument, true, &args) == -1) {
+		tx_end(s);
+	} else if (spool_room(s->owner->spool, s->tx->announced) != 0) {
+		reply(s, R_SPACE);
 		tx_end(s);
 	} else if (p.eight && !s->tx->utf8) {
 		reply(s, R_UTF8);
@@ -741,25 +495,18 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 	buf_free(&args);
 }
 
-/* May this client send to this address?  Local domains, then the model's
- * order of rules for the others.  -1 when it has been refused. */
+/* -1 when it has been refused. */
 static int
-recipient_policy(struct session *s, const struct path *p)
+recipient_allowed(struct session *s, const struct path *p)
 {
-	const struct server *conf = s->owner->conf;
-	const struct domain *d = config_domain(conf, p->domain);
+	struct verdict v = policy_recipient(s->conf, &s->conn.peer, p);
 
-	if (domain_local(d)) {
-		if (spool_quota(s->owner->spool))
-			return 0;
-		decide(s, "quota");
-		reply(s, R_QUOTA, p->text);
-		return -1;
-	}
-	if ((d != NULL && d->allow_relay) || access_allows(&conf->relay, &s->conn.peer))
+	if (v.reply == R_RECIPIENT && v.local && !spool_quota(s->owner->spool))
+		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
+	if (v.reply == R_RECIPIENT)
 		return 0;
-	decide(s, "relay");
-	reply(s, R_RELAY, p->text);
+	decide(s, v.setting);
+	reply(s, v.reply, p->text);
 	return -1;
 }
 
@@ -773,7 +520,7 @@ recipient_complete(const struct session *s, struct path *p)
 		p->text[p->domain - 1 - p->text] = '\0';
 		p->domain = NULL;
 	}
-	return p->domain != NULL ? 0 : path_complete(p, s->owner->conf->home->name);
+	return p->domain != NULL ? 0 : path_complete(p, s->conf->home->name);
 }
 
 static void
@@ -789,14 +536,14 @@ do_rcpt(struct session *s, const struct verb *v, char *argument)
 		reply(s, R_BAD_RECIPIENT);
 		return;
 	}
-	if (parameters_take(s, argument, false, &args) == -1) {
+	if (take_parameters(s, argument, false, &args) == -1) {
 		/* it has been answered */
 	} else if (p.eight && !s->tx->utf8) {
 		reply(s, R_UTF8);
-	} else if ((long long)m->env.count >= s->owner->conf->max_recipients) {
+	} else if ((long long)m->env.count >= s->conf->max_recipients) {
 		decide(s, "max-recipients");
 		reply(s, R_RCPTS);
-	} else if (recipient_policy(s, &p) == -1) {
+	} else if (recipient_allowed(s, &p) == -1) {
 		/* it has been answered */
 	} else if (!envelope_has(&m->env, p.text) && envelope_add(&m->env, p.text, args.data) == -1) {
 		tx_end(s);
@@ -826,7 +573,7 @@ chunk_parse(const char *argument, long long *size, bool *last)
 {
 	const char *end;
 
-	if ((*size = octets_parse(argument, &end)) == -1 || *size == UNLIMITED)
+	if ((*size = text_octets(argument, &end)) == -1 || *size == UNLIMITED)
 		return -1;
 	*last = text_compare(end + strspn(end, " \t"), "LAST") == 0 && *end != 'L' && *end != 'l';
 	return *last || *end == '\0' ? 0 : -1;
@@ -838,7 +585,7 @@ chunk_refusal(const struct session *s, const struct verb *v)
 {
 	if (s->state != RCPT && s->state != CHUNKS)
 		return order_refusal(s, v);
-	return s->chunk > s->owner->conf->max_size - s->tx->content.size ? R_SIZE : R_READY;
+	return s->chunk > s->conf->max_size - s->tx->content.size ? R_SIZE : R_READY;
 }
 
 static void chunk_end(struct session *s);
@@ -853,7 +600,7 @@ do_bdat(struct session *s, const struct verb *v, char *argument)
 		return;
 	}
 	s->refusal = chunk_refusal(s, v);
-	if (s->refusal != R_READY && s->chunk / 2 > s->owner->conf->max_size) {
+	if (s->refusal != R_READY && s->chunk / 2 > s->conf->max_size) {
 		tx_end(s);		/* nor will we read all that */
 		reply_close(s, R_CHUNK_SIZE);
 		return;
@@ -932,7 +679,7 @@ do_quit(struct session *s, const struct verb *v, char *argument)
 {
 	(void)v, (void)argument;
 	tx_end(s);
-	reply_close(s, R_BYE, s->owner->conf->hostname);
+	reply_close(s, R_BYE, s->conf->hostname);
 }
 
 static void
@@ -1013,8 +760,8 @@ step_command(struct session *s)
 		reply(s, R_LONG);
 		break;
 	default:
-		s->deadline = now.tick + s->owner->conf->timeout;
-		if (!s->crlf && s->owner->conf->line_endings == ENDINGS_REJECT)
+		s->deadline = now.tick + s->conf->timeout;
+		if (!s->crlf && s->conf->line_endings == ENDINGS_REJECT)
 			refuse_stray(s);
 		else if (command(s, line, n) && conn_flush(&s->conn) == -1)
 			return -1;
@@ -1033,16 +780,16 @@ step_data(struct session *s)
 
 	if (n == 0)
 		return 0;
-	s->deadline = now.tick + s->owner->conf->timeout;
+	s->deadline = now.tick + s->conf->timeout;
 	ended = tx_take(s, octets, n, &used);
 	conn_consume(&s->conn, used);
-	if (s->tx->content.stray && s->owner->conf->line_endings == ENDINGS_REJECT) {
+	if (s->tx->content.stray && s->conf->line_endings == ENDINGS_REJECT) {
 		refuse_stray(s);
 	} else if (ended) {
 		snprintf(text, sizeof text, ". (%lld octets)", s->tx->content.size);
 		trace(s, '>', text, strlen(text), NULL);
 		tx_complete(s);
-	} else if (s->tx->content.size / 2 > s->owner->conf->max_size) {
+	} else if (s->tx->content.size / 2 > s->conf->max_size) {
 		/* It was told the limit and goes on: the end may never come. */
 		tx_end(s);
 		reply_size(s);
@@ -1088,7 +835,7 @@ step_chunk(struct session *s)
 
 	if (n == 0)
 		return 0;
-	s->deadline = now.tick + s->owner->conf->timeout;
+	s->deadline = now.tick + s->conf->timeout;
 	if ((long long)n > s->chunk)
 		n = (size_t)s->chunk;
 	if (s->tx != NULL)
@@ -1203,7 +950,7 @@ session_committed(struct session *s)
 	s->tx->m = NULL;		/* it is the spool's */
 	tx_end(s);
 	s->answered = true;
-	s->deadline = now.tick + s->owner->conf->timeout;
+	s->deadline = now.tick + s->conf->timeout;
 }
 
 int
@@ -1233,6 +980,7 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 	s->conn.peer = *peer;
 	s->conn.here = *here;
 	s->owner = v;
+	s->conf = v->conf;
 	s->number = trace_number();
 	s->began = now.tick;
 	s->deadline = now.tick + v->conf->timeout;
@@ -1248,7 +996,7 @@ session_shutdown(struct session *s)
 {
 	if (s->state != CLOSE) {
 		tx_end(s);
-		reply_close(s, R_SHUTDOWN, s->owner->conf->hostname);
+		reply_close(s, R_SHUTDOWN, s->conf->hostname);
 	}
 	conn_flush(&s->conn);
 	conn_part(&s->conn);
@@ -1276,6 +1024,7 @@ session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r,
 	conn_open(&s.conn, fd);
 	s.conn.peer = *peer;
 	s.owner = v;
+	s.conf = v->conf;
 	s.began = now.tick;
 	decide(&s, setting);
 	reply_close(&s, r, v->conf->hostname);

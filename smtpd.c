@@ -145,7 +145,7 @@ newcomer_refusal(const struct vserver *v, const struct addr *peer, const char **
 	const struct server *conf = v->conf;
 
 	*setting = "connect";
-	if (!access_allows(&conf->connect, peer))
+	if (policy_connect(conf, peer).reply != R_READY)
 		return R_DENIED;
 	*setting = "connections";
 	if (v->sessions >= conf->connections || (long long)session_count >= session_most)

@@ -448,6 +448,7 @@ enum body { BODY_7BIT, BODY_8BITMIME, BODY_BINARYMIME };
 struct tx {
 	struct message *m;
 	struct content content;
+	long long announced;		/* octets, by SIZE; or 0 */
 	enum body body;
 	bool utf8;			/* SMTPUTF8 was asked for */
 	bool chunked;			/* by BDAT */
@@ -457,6 +458,7 @@ struct tx {
 struct session {
 	struct conn conn;
 	struct vserver *owner;
+	const struct server *conf;	/* as it was when the session began */
 	unsigned long number;
 	msec began, deadline;
 	size_t slot;
@@ -476,7 +478,7 @@ struct session {
 	int refusal;			/* CHUNK without tx: the reply, of enum reply */
 };
 
-/* Every reply we have, in the order of its code: the table is in session.c. */
+/* Every reply we have, in the order of its code: the table is in reply.c. */
 enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_VERIFY, R_GO_AHEAD, R_HELP,
@@ -486,6 +488,18 @@ enum reply {
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
 	R_BODY, R_NO_HELP, R_RELAY, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+};
+
+struct reply_row {
+	int code;
+	const char *status, *text, *clause;
+};
+
+/* What a rule says, and which setting decided. */
+struct verdict {
+	enum reply reply;
+	const char *setting;
+	bool local;			/* a recipient: his domain is ours */
 };
 
 /* ---- log.c: words and time -------------------------------------------- */
@@ -520,6 +534,8 @@ int text_compare(const char *a, const char *b);
 bool text_prefix(const char *s, const char *prefix);
 int text_lower(int c);
 uint32_t text_hash(const char *s, uint32_t seed);	/* FNV-1a, folded */
+/* A number of octets, at most UNLIMITED, *end behind its digits; -1: none. */
+long long text_octets(const char *text, const char **end);
 
 /* Civil time, UTC: proleptic Gregorian, RFC 5322 3.3 date, and back. */
 #define DATE_SIZE 40
@@ -691,6 +707,7 @@ extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
 bool domain_local(const struct domain *d);
+bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
 /* When a message of this arrival, for our own domains or others, is given up;
  * and when its sender is told of the delay, LLONG_MAX never.  Seconds since 1970. */
 long long config_expires(const struct server *s, long long arrival, bool local);
@@ -897,6 +914,23 @@ size_t relays_want(struct pollfd *slots, size_t room, msec *until);
 void relays_step(const struct pollfd *slots, size_t n);
 void relays_start(void);			/* connect where mail waits */
 void relays_close(void);
+
+/* ---- reply.c: all we ever say ------------------------------------------------- */
+
+extern const struct reply_row replies[];
+
+/* ---- parameter.c: what MAIL and RCPT may ask for --------------------------------- */
+
+/* Take them all, in place; what the envelope keeps of them joins args.  R_NOOP,
+ * or what to reply; *name is then the parameter's. */
+enum reply parameters_take(struct tx *tx, const struct server *s, char *text, bool of_mail,
+    struct buf *args, const char **name);
+
+/* ---- policy.c: who may connect, and to whom mail is taken --------------------------- */
+
+struct verdict policy_connect(const struct server *s, const struct addr *peer);
+/* R_RECIPIENT or a refusal; to has a domain. */
+struct verdict policy_recipient(const struct server *s, const struct addr *peer, const struct path *to);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 

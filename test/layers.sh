@@ -3,8 +3,11 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd:   session pickup relay dest spool config settings address dns conn log
-	session: spool message config address conn log
+	smtpd:   session policy pickup relay dest spool config settings address dns conn log
+	session: reply parameter policy spool message config address conn log
+	reply:
+	parameter: config address log
+	policy:  config address
 	pickup:  spool message log
 	relay:   dest route spool mime message config address conn log
 	dest:    route config spool message log

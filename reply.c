@@ -1,0 +1,65 @@
+/*
+ * reply.c - all we ever say as a server.
+ *
+ * One row a reply: its code (RFC 5321 4.2), enhanced status (RFC 3463), text,
+ * and the clause that rules it, an RFC and its section.  A status of "" is for
+ * replies that have none (RFC 2034).
+ */
+#include "smtpd.h"
+
+const struct reply_row replies[] = {
+	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
+	[R_BYE]       = { 221, "2.0.0", "%s closing the channel", "5321 4.1.1.10" },
+	[R_RESET]     = { 250, "2.0.0", "Reset", "5321 4.1.1.5" },
+	[R_NOOP]      = { 250, "2.0.0", "OK", "5321 4.1.1.9" },
+	[R_SENDER]    = { 250, "2.1.0", "<%s> sender ok", "5321 4.1.1.2" },
+	[R_RECIPIENT] = { 250, "2.1.5", "<%s> recipient ok", "5321 4.1.1.3" },
+	[R_CHUNK]     = { 250, "2.0.0", "%s octets received", "3030 2" },
+	[R_QUEUED]    = { 250, "2.6.0", "%s queued", "5321 4.2.5, the promise" },
+	[R_VERIFY]    = { 252, "2.1.5", "Not verified; send mail and see", "5321 3.5.3" },
+	[R_GO_AHEAD]  = { 354, "", "Send the message, then <CRLF>.<CRLF>", "5321 4.1.1.4" },
+	[R_HELP]      = { 214, "2.0.0", "%s", "5321 4.1.1.8" },
+
+	[R_SHUTDOWN]  = { 421, "4.3.2", "%s is shutting down", "5321 3.8" },
+	[R_TIMEOUT]   = { 421, "4.4.2", "Nothing heard for too long; closing", "5321 4.5.3.2.7" },
+	[R_FULL]      = { 421, "4.3.2", "Too many connections; come again later", "5321 3.1" },
+	[R_CLIENT_FULL] = { 421, "4.7.0", "Too many connections from your address", "5321 3.1" },
+	[R_ERRORS]    = { 421, "4.7.0", "Too many errors; closing", "5321 7.8" },
+	[R_MEMORY]    = { 421, "4.3.0", "Out of memory; come again later", "5321 3.8" },
+	[R_SESSION]   = { 421, "4.7.0", "Enough for one connection; come again", "5321 3.8" },
+	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },
+	[R_UNFINISHED] = { 451, "4.4.2", "The message was cut off; DATA ends with <CRLF>.<CRLF> (nc -C sends CR LF)", "5321 4.1.1.4" },
+	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },
+	[R_QUOTA]     = { 452, "4.2.2", "<%s> mailbox full", "5321 4.2.3" },
+	[R_RCPTS]     = { 452, "4.5.3", "Too many recipients; send another copy for the rest", "5321 4.5.3.1.10" },
+
+	[R_UNKNOWN]   = { 500, "5.5.2", "Command not recognized", "5321 4.2.4" },
+	[R_LONG]      = { 500, "5.5.2", "Line too long", "5321 4.5.3.1.4" },
+	[R_NUL]       = { 500, "5.5.2", "No NUL in commands", "5321 2.3.8" },
+	[R_SYNTAX]    = { 501, "5.5.4", "Syntax: %s", "5321 4.1.1" },
+	[R_NO_ARGUMENT] = { 501, "5.5.4", "%s takes no argument", "5321 4.1.1" },
+	[R_BAD_HELO]  = { 501, "5.5.4", "That is no host name", "5321 4.1.1.1" },
+	[R_BAD_SENDER] = { 501, "5.1.7", "That is no sender's address", "5321 4.1.2" },
+	[R_BAD_RECIPIENT] = { 501, "5.1.3", "That is no recipient's address", "5321 4.1.2" },
+	[R_PARAMETER_VALUE] = { 501, "5.5.4", "Bad value for %s", "5321 4.1.2" },
+	[R_PARAMETER_TWICE] = { 501, "5.5.4", "%s was given twice", "5321 4.1.1.11" },
+	[R_CHUNK_SIZE] = { 501, "5.5.4", "Syntax: BDAT size [LAST]; closing, for what follows cannot be told apart", "3030 2" },
+	[R_ABSENT]    = { 502, "5.5.1", "%s is not available here", "5321 4.2.4" },
+	[R_FOREIGN]   = { 502, "5.5.1", "This is a mail server; closing", "5321 7.8" },
+	[R_HELLO_FIRST] = { 503, "5.5.1", "Say EHLO or HELO first", "5321 4.1.4" },
+	[R_MAIL_FIRST] = { 503, "5.5.1", "MAIL first", "5321 4.1.4" },
+	[R_RCPT_FIRST] = { 503, "5.5.1", "RCPT first: there is no valid recipient", "5321 3.3" },
+	[R_NESTED]    = { 503, "5.5.1", "A transaction is under way; RSET ends it", "5321 4.1.4" },
+	[R_IN_CHUNKS] = { 503, "5.5.1", "Only BDAT or RSET can follow BDAT", "3030 2" },
+	[R_BINARY]    = { 503, "5.5.1", "BINARYMIME needs BDAT", "3030 3" },
+	[R_BODY]      = { 504, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME", "6152 3" },
+	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
+
+	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
+	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },
+	[R_SIZE]      = { 552, "5.3.4", "The message is too large: %s octets at most", "1870 6.1" },
+	[R_UTF8]      = { 553, "5.6.7", "That address needs SMTPUTF8", "6531 3.5" },
+	[R_DENIED]    = { 554, "5.7.1", "%s does not accept your connection", "5321 3.1" },
+	[R_HOPS]      = { 554, "5.4.6", "Too many hops: the message is going round in circles", "5321 6.3" },
+	[R_PARAMETER] = { 555, "5.5.4", "Parameter not recognized", "5321 4.1.1.11" },
+};
