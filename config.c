@@ -61,11 +61,17 @@ keep_text(struct config *c, const char *s)
 }
 
 void
-config_free(struct config *c)
+config_hold(struct config *c)
+{
+	c->holds++;
+}
+
+void
+config_release(struct config *c)
 {
 	struct memo *m, *next;
 
-	if (c == NULL)
+	if (--c->holds > 0)
 		return;
 	for (m = c->memory; m != NULL; m = next) {
 		next = m->next;
@@ -636,6 +642,7 @@ open_server(struct parser *p)
 		complain(p, p->line, "server: wants one name, in quotes if it has spaces");
 	s->name = p->count > 1 ? p->words[1] : keep_text(p->config, "");
 	s->place = (struct place){ p->file, p->line };
+	s->config = p->config;
 	s->said = keep(p->config, settings_count * sizeof *s->said);
 	presets(p, GENERAL, SECURITY, (char *)s);
 	for (to = &p->config->servers; *to != NULL; to = &(*to)->next)
@@ -956,6 +963,7 @@ config_load(const char *file)
 	memset(c, 0, sizeof *c);
 	memset(&p, 0, sizeof p);
 	p.config = c;
+	config_hold(c);
 	c->said = keep(c, settings_count * sizeof *c->said);
 	presets(&p, TOP, TOP, (char *)c);
 	if (file != NULL)
@@ -972,7 +980,7 @@ config_load(const char *file)
 		return c;
 	if (c->errors > ERRORS_SHOWN)
 		log_line("%s: and %d mistakes more", file, c->errors - ERRORS_SHOWN);
-	config_free(c);
+	config_release(c);
 	return NULL;
 }
 

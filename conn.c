@@ -191,6 +191,31 @@ conn_part(struct conn *c)
 		c->ended = true;
 }
 
+/* ---- the poll array ----------------------------------------------------- */
+
+struct pollfd *slots;
+static size_t slot_room;
+
+int
+slots_reserve(size_t n)
+{
+	struct pollfd *more;
+
+	if (n <= slot_room)
+		return 0;
+	if ((more = memory(slots, n * 2 * sizeof *more)) == NULL)
+		return -1;
+	slots = more;
+	slot_room = n * 2;
+	return 0;
+}
+
+size_t
+slots_room(void)
+{
+	return slot_room;
+}
+
 /* ---- sockets ---------------------------------------------------------- */
 
 union address {

@@ -186,7 +186,7 @@ dest_wants(const struct destination *d)
 {
 	const struct server *s = conf(d);
 
-	return d->connections - (long long)d->sending_count < (long long)d->count && d->next <= second() &&
+	return d->owner->delivers && d->connections - (long long)d->sending_count < (long long)d->count && d->next <= second() &&
 	    d->connections < d->window && d->connections < s->relays_per_domain;
 }
 
@@ -288,7 +288,7 @@ dest_next(struct destination *d)
 	struct id *more;
 	struct message *m = NULL;
 
-	if ((more = grow(d->sending, &d->sending_room, d->sending_count, sizeof *more)) == NULL)
+	if (!d->owner->delivers || (more = grow(d->sending, &d->sending_room, d->sending_count, sizeof *more)) == NULL)
 		return NULL;
 	d->sending = more;
 	while (m == NULL && d->count > 0) {
@@ -395,10 +395,10 @@ dest_events(struct destination *d, int *left)
 {
 	size_t i;
 
-	while (d->words != NULL && d->count > 0 &&
+	while (d->owner->delivers && d->words != NULL && d->count > 0 &&
 	    config_expires(conf(d), d->queue[d->first].second, false) <= second() && (*left)-- > 0)
 		dest_look(d, dest_pop(d));
-	while (d->words != NULL && (i = dest_after(d, &d->told)) < d->count &&
+	while (d->owner->delivers && d->words != NULL && (i = dest_after(d, &d->told)) < d->count &&
 	    config_notifies(conf(d), d->queue[d->first + i].second, false) <= second() && (*left)-- > 0) {
 		d->told = d->queue[d->first + i];
 		dest_look(d, d->told);
@@ -484,6 +484,37 @@ dests_retry(void)
 		for (struct destination *d = buckets[i]; d != NULL; d = d->chain) {
 			d->next = 0;
 			dest_list(d);
+		}
+}
+
+/* Out of the line of those who want a connection. */
+static void
+dest_unlist(struct destination *d)
+{
+	struct destination **at = &wanting;
+
+	while (*at != NULL && *at != d)
+		at = &(*at)->after;
+	if (*at != NULL && (*at = d->after) == NULL)
+		wanting_end = at;
+	d->listed = false;
+}
+
+void
+dests_forget(struct vserver *v, bool again)
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct destination *d = buckets[i], *chain; d != NULL; d = chain) {
+			chain = d->chain;
+			if (d->owner != v)
+				continue;
+			for (size_t j = 0; again && j < d->count; j++)
+				spool_again(v->spool, &d->queue[d->first + j]);
+			d->first = d->count = 0;
+			d->next = 0;
+			if (d->listed)
+				dest_unlist(d);
+			dest_settle(d);
 		}
 }
 

@@ -407,3 +407,9 @@ pickup_step(struct pickup *p)
 	if (now.tick >= p->next_look)
 		pickup_look(p);
 }
+
+void
+pickup_configure(struct pickup *p, const struct server *s)
+{
+	p->server = s;
+}

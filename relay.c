@@ -64,6 +64,7 @@ enum step { SAY_MAIL, SAY_RCPT, SAID };
 struct relay {
 	struct conn conn;
 	struct destination *dest;
+	const struct server *conf;	/* as it was when the connection began */
 	unsigned long number;
 	msec began, deadline;
 	size_t slot;
@@ -98,12 +99,6 @@ static void relay_say(struct relay *r);
 static void candidate_failed(struct relay *r, bool permanent);
 static void route_follow(struct relay *r);
 static bool relays_full(const struct destination *d);
-
-static const struct server *
-conf(const struct destination *d)
-{
-	return d->owner->conf;
-}
 
 /* ---- what is said ---------------------------------------------------------------------- */
 
@@ -162,7 +157,7 @@ say(struct relay *r, const char *format, ...)
 static void
 enter(struct relay *r, enum relay_state state, msec wait)
 {
-	msec most = conf(r->dest)->relay_timeout;
+	msec most = r->conf->relay_timeout;
 
 	r->state = state;
 	r->deadline = now.tick + (wait < most ? wait : most);
@@ -314,7 +309,7 @@ acceptable(struct relay *r)
 static const char *
 sender_text(const struct relay *r, char out[PATH_OCTETS + DOMAIN_MAX + 2])
 {
-	const struct server *s = conf(r->dest);
+	const struct server *s = r->conf;
 	const char *sender = r->m->env.sender, *at = strrchr(sender, '@');
 
 	if (s->masquerade == NULL || at == NULL || !domain_local(config_domain(s, at + 1)))
@@ -574,12 +569,12 @@ heard_offer(struct relay *r, const char *text)
 static void
 say_hello(struct relay *r, bool helo)
 {
-	const char *name = conf(r->dest)->hostname;
+	const char *name = r->conf->hostname;
 
 	r->helo = helo;
 	r->offers = 0;
 	r->rcpt_max = RCPTS_MAX;
-	r->mail_max = conf(r->dest)->per_connection;
+	r->mail_max = r->conf->per_connection;
 	enter(r, HELLO, COMMAND_WAIT);
 	say(r, "%s %s", helo ? "HELO" : "EHLO", name);
 }
@@ -860,14 +855,15 @@ step_connect(struct relay *r)
 static bool
 relays_full(const struct destination *d)
 {
-	return relay_count >= relay_most || d->owner->relays >= conf(d)->relays;
+	return relay_count >= relay_most || d->owner->relays >= d->owner->conf->relays;
 }
 
 /* A connection for this destination, beginning with the question where it is. */
 static int
 relay_start(struct destination *d)
 {
-	const struct domain *row = config_domain(conf(d), d->name);
+	const struct server *s = d->owner->conf;
+	const struct domain *row = config_domain(s, d->name);
 	struct relay **more = grow(relays, &relay_room, relay_count, sizeof *more), *r;
 
 	if (more == NULL)
@@ -878,13 +874,15 @@ relay_start(struct destination *d)
 	memset(r, 0, sizeof *r);
 	relays[relay_count++] = r;
 	r->dest = d;
+	r->conf = s;
+	config_hold(s->config);
 	r->number = trace_number();
 	r->began = now.tick;
 	r->slot = SIZE_MAX;
 	r->conn.fd = -1;
 	r->helo_only = row != NULL && row->helo_only;
 	dest_connections(d, 1);
-	route_begin(&r->route, conf(d), d->name);
+	route_begin(&r->route, s, d->name);
 	route_follow(r);
 	return 0;
 }
@@ -902,6 +900,7 @@ relay_free(struct relay *r)
 	route_end(&r->route);
 	buf_free(&r->transcript);
 	buf_free(&r->seven);
+	config_release(r->conf->config);
 	free(r);
 }
 
@@ -1017,6 +1016,17 @@ relays_doubtful(void)
 		if (relays[i]->state == CONTENT || relays[i]->state == VERDICT)
 			return true;
 	return false;
+}
+
+void
+relays_end(const struct vserver *v)
+{
+	for (size_t i = 0; i < relay_count; i++)
+		if (relays[i]->dest->owner == v && relays[i]->state != CONTENT && relays[i]->state != VERDICT) {
+			conn_close(&relays[i]->conn);
+			route_end(&relays[i]->route);
+			relays[i]->state = OVER;
+		}
 }
 
 void

@@ -981,6 +981,7 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 	s->conn.here = *here;
 	s->owner = v;
 	s->conf = v->conf;
+	config_hold(s->conf->config);
 	s->number = trace_number();
 	s->began = now.tick;
 	s->deadline = now.tick + v->conf->timeout;
@@ -1012,6 +1013,7 @@ session_free(struct session *s)
 	conn_close(&s->conn);
 	free(s->helo);
 	s->owner->sessions--;
+	config_release(s->conf->config);
 	free(s);
 }
 

@@ -54,7 +54,10 @@ const struct setting settings[] = {
 	  "General: Connection time-out (minutes)",
 	  "How long a client may take for a whole command line, or be silent within a message, before it is answered 421 and closed." },
 	LATER_IN(GENERAL, "log"), LATER_IN(GENERAL, "log-fields"),
-	LATER_IN(GENERAL, "log-local-time"), LATER_IN(GENERAL, "start"),
+	LATER_IN(GENERAL, "log-local-time"),
+	{ GENERAL, YESNO, "start", S(start), "yes", 0, 0, NULL,
+	  "the console's Start and Stop",
+	  "Whether the server begins with the program, until an operator has said otherwise: what he said holds after a restart." },
 
 	{ ACCESS, ADDRESSES, "connect", S(connect), "all-except", 0, 0, NULL,
 	  "Access: Connection control",

@@ -191,6 +191,7 @@ struct server {
 	char *mailroot;
 	long long connections, connections_per_client;
 	msec timeout;
+	bool start;
 	/* access */
 	struct access connect, relay;
 	bool open_relay;
@@ -219,6 +220,7 @@ struct server {
 	struct domain *home;	/* the default one */
 	struct place place;
 	struct place *said;	/* per row of the settings table: where it was said */
+	struct config *config;	/* that it is part of */
 	struct server *next;
 };
 
@@ -255,6 +257,7 @@ struct config {
 	char *hosts;		/* file */
 	struct place *said;	/* as in struct server */
 	struct server *servers;
+	int holds;		/* by those who live by it; the last one frees it */
 	int files;		/* read for it, includes counted */
 	int errors;		/* found in it: with any it is not used */
 	struct memo *memory;	/* all that hangs on this configuration */
@@ -433,9 +436,14 @@ struct destination {
 /* What is true in each stands at the head of session.c. */
 enum state { GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
-/* A virtual server that runs. */
+/* What is true in each stands at the head of vserver.c. */
+enum vstate { STOPPED, RUNNING, PAUSED, STOPPING, LEAVING };
+
 struct vserver {
-	const struct server *conf;
+	const struct server *conf;	/* of today */
+	enum vstate state;
+	bool delivers;			/* what waits in its Queue is on its way */
+	bool failed;			/* it could not be started */
 	struct spool *spool;
 	struct pickup *pickup;
 	long long sessions, relays;
@@ -483,7 +491,7 @@ enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_VERIFY, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
+	R_CLOSED, R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
@@ -599,6 +607,13 @@ int conn_here(int fd, struct addr *here);	/* our end of it; 0 or -1 */
 /* A datagram socket that hears `to` only, on a random port; or -1. */
 int conn_datagram(const struct addr *to);
 
+/* The poll array: room in it for n, and for how many there is.  -1 when memory
+ * is out, and then it is as before. */
+extern struct pollfd *slots;
+int slots_reserve(size_t n);
+size_t slots_room(void);
+#define SLOTS_OURS 16		/* of the loop itself, and of the operator */
+
 /* ---- dns.c: one question to a name server, and its answer ----------------- */
 
 /* Whom to ask (NULL: those of /etc/resolv.conf), and which file of hosts to
@@ -701,7 +716,9 @@ bool message_has_body(const char *text, size_t n);
 /* Read and check FILE, or the embedded default for NULL.  NULL when it is
  * wrong: every mistake has then been printed to standard error. */
 struct config *config_load(const char *file);
-void config_free(struct config *c);
+/* It is held once by who loaded it, and by all that live by it. */
+void config_hold(struct config *c);
+void config_release(struct config *c);
 /* Their keywords, in the order of their bits. */
 extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
@@ -760,6 +777,10 @@ void disk_prune(const char *folder, long long most, msec age);
  * reason in why. */
 struct spool *spool_open(const struct server *s, char *why, size_t size);
 void spool_close(struct spool *sp);	/* idempotent on NULL */
+/* Another configuration of the same mailroot; -1 as above. */
+int spool_configure(struct spool *sp, const struct server *s, char *why, size_t size);
+/* Look at it in the next turn. */
+void spool_again(struct spool *sp, const struct id *id);
 /* Lower *until to when the spool next has work. */
 void spool_want(const struct spool *sp, msec *until);
 /* What is due by now: ours is delivered, the rest made ready. */
@@ -855,6 +876,7 @@ void report_note(struct buf *b, const char *words, const char *transcript, long 
 /* Begin, with the claims that a crash left; NULL: out of memory. */
 struct pickup *pickup_open(struct spool *sp, const struct server *s);
 void pickup_close(struct pickup *p);	/* idempotent on NULL */
+void pickup_configure(struct pickup *p, const struct server *s);
 void pickup_want(const struct pickup *p, msec *until);
 /* Look into the folder when it is time; what is whole goes to the batch. */
 void pickup_step(struct pickup *p);
@@ -888,6 +910,8 @@ void dests_want(msec *until);
  * turn; or NULL. */
 struct destination *dests_wanting(void);
 void dests_retry(void);			/* nobody backs off any longer */
+/* Nothing of v waits here any more: it is on disk, and read again now, or not. */
+void dests_forget(struct vserver *v, bool again);
 void dests_close(void);
 
 /* Open the next message of its queue: its recipients there are chosen.  NULL:
@@ -909,6 +933,8 @@ size_t relays_count(void);
 void relays_limit(size_t most);
 /* Is a message on its way that would be sent again, were we to end now? */
 bool relays_doubtful(void);
+/* End those of v but for what is on its way. */
+void relays_end(const struct vserver *v);
 /* Fill slots, at most so many; how many were used. */
 size_t relays_want(struct pollfd *slots, size_t room, msec *until);
 void relays_step(const struct pollfd *slots, size_t n);
@@ -950,5 +976,33 @@ void session_shutdown(struct session *s);
 /* Answer one who is not let in, and close; setting decided it. */
 void session_refuse(struct vserver *v, int fd, const struct addr *peer,
     enum reply r, const char *setting);
+
+/* ---- vserver.c: virtual servers, from start to stop ----------------------------- */
+
+extern struct vserver *vservers;
+
+/* Make those of a configuration and bind their listeners; then, after root is
+ * given up, open their mailroots, and say so.  One that cannot be started
+ * stands still, with a line that says why; -1: none could. */
+int vservers_bind(const struct config *c);
+int vservers_open(void);
+/* So many sessions at most, for our descriptors' sake. */
+void vservers_limit(long long most);
+size_t vservers_slots(void);
+size_t vservers_want(struct pollfd *slot, msec *until);	/* how many were used */
+void vservers_step(const struct pollfd *slot);
+void vservers_work(void);		/* Pickup, and what is due in Queue */
+bool vservers_pending(void);		/* has a message reached its end since the last commit? */
+void vservers_commit(void);		/* sync, deliver, say so */
+void vservers_tidy(void);
+/* Another configuration, right as far as it can be checked. */
+void vservers_reload(const struct config *c);
+void vservers_close(void);		/* in order; then none is left */
+
+struct vserver *vserver_find(const char *name);		/* or NULL */
+const char *vserver_state(const struct vserver *v);	/* in a word */
+int vserver_start(struct vserver *v);	/* or resume; -1: the log says why not */
+void vserver_pause(struct vserver *v);
+void vserver_stop(struct vserver *v);
 
 #endif

@@ -185,6 +185,13 @@ spool_wait(struct spool *sp, const struct id *id, long long second)
 }
 
 void
+spool_again(struct spool *sp, const struct id *id)
+{
+	if (heap_push(sp, now.wall / 1000, id) == -1)
+		spool_later(sp, id);
+}
+
+void
 spool_later(struct spool *sp, const struct id *id)
 {
 	spool_wait(sp, id, (now.wall + sp->server->local_retry) / 1000);
@@ -1136,23 +1143,32 @@ folder_make(struct spool *sp, enum folder f, const char *name, char *why, size_t
 /* No folder can be two things: mail renamed from Queue to Queue would be lost.
  * Only Drop and Badmail may be shared by several servers. */
 static int
-folders_differ(const struct spool *sp, char *why, size_t size)
+folders_clash(const struct spool *sp, const struct spool *o, char *why, size_t size)
 {
 	struct stat a, b;
 
-	for (const struct spool *o = sp; o != NULL; o = o == sp ? spools : o->next)
-		for (int i = 0; i < FOLDERS; i++)
-			for (int j = 0; j < FOLDERS; j++) {
-				if (i == j && (o == sp || i >= DROP))
-					continue;
-				if (stat(sp->folder[i], &a) == 0 && stat(o->folder[j], &b) == 0 &&
-				    a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
-					snprintf(why, size, "%.500s and %.500s are the same folder",
-					    sp->folder[i], o->folder[j]);
-					return -1;
-				}
+	for (int i = 0; i < FOLDERS; i++)
+		for (int j = 0; j < FOLDERS; j++) {
+			if (i == j && (o == sp || i >= DROP))
+				continue;
+			if (stat(sp->folder[i], &a) == 0 && stat(o->folder[j], &b) == 0 &&
+			    a.st_dev == b.st_dev && a.st_ino == b.st_ino) {
+				snprintf(why, size, "%.500s and %.500s are the same folder", sp->folder[i], o->folder[j]);
+				return -1;
 			}
+		}
 	return 0;
+}
+
+static int
+folders_differ(const struct spool *sp, char *why, size_t size)
+{
+	int answer = folders_clash(sp, sp, why, size);
+
+	for (const struct spool *o = spools; o != NULL && answer == 0; o = o->next)
+		if (o != sp)
+			answer = folders_clash(sp, o, why, size);
+	return answer;
 }
 
 /* Two servers on one mailroot would take each other's files for leftovers. */
@@ -1224,6 +1240,14 @@ spool_open(const struct server *s, char *why, size_t size)
 	sp->next = spools;
 	spools = sp;
 	return sp;
+}
+
+int
+spool_configure(struct spool *sp, const struct server *s, char *why, size_t size)
+{
+	sp->server = s;
+	return folder_make(sp, DROP, s->home->drop, why, size) == -1 ||
+	    folder_make(sp, BADMAIL, s->badmail, why, size) == -1 ? -1 : folders_differ(sp, why, size);
 }
 
 void

@@ -65,7 +65,7 @@ for signal in TERM INT; do
 	wait_for "[ \$(grep -c '< 250 HELP' server.log) = $(($(echo $clients | wc -w) - 1)) ]"
 
 	kill -s HUP "$(cat server.pid)"
-	wait_for 'grep -q "^smtpd: SIGHUP" server.log'
+	wait_for 'grep -q "^smtpd: the configuration was read again" server.log'
 	is "$(echo NOOP | say | tail -n 1)" '250 2.0.0 OK' 'after SIGHUP'
 
 	kill -s $signal "$(cat server.pid)"

@@ -391,7 +391,7 @@ values(void)
 		CHECK_TEXT(s->place.file, "part.conf");
 		CHECK_TEXT(config_where(where, s, "timeout"), "timeout (default)");
 	}
-	config_free(c);
+	config_release(c);
 
 	setenv("UNIT_HOST", "two words", 1);		/* still one word */
 	file_write(SERVER HOME "general { hostname $UNIT_HOST }\n}\n");
@@ -407,8 +407,8 @@ values(void)
 		listeners_are(c->resolvers, none);
 		CHECK_TEXT(c->hosts, "/etc/hosts");
 	}
-	config_free(c);
-	config_free(NULL);
+	config_release(c);
+	
 }
 
 /* ---- which domain ------------------------------------------------------------------------------ */
@@ -450,7 +450,7 @@ domains(void)
 	CHECK_TEXT(domain_of(s, ""), "(none)");
 	CHECK(domain_local(config_domain(s, "here.example")) && domain_local(config_domain(s, "also.example")));
 	CHECK(!domain_local(config_domain(s, "far.example")) && !domain_local(NULL));
-	config_free(c);
+	config_release(c);
 }
 
 /* ---- without a file; what explain prints; without memory ------------------------------------------- */
@@ -468,7 +468,7 @@ built_in(void)
 	CHECK_TEXT(c->servers->mailroot, "mailroot");
 	CHECK(domain_local(config_domain(c->servers, "localhost")));
 	CHECK(!allowed(&c->servers->relay, "127.0.0.1"));
-	config_free(c);
+	config_release(c);
 }
 
 /* The configuration it prints is one it takes, and says the defaults. */
@@ -491,7 +491,7 @@ explained(void)
 	close(fd);
 	if ((c = loaded("c.conf")) != NULL)
 		CHECK(c->servers->max_size == 32 << 20 && c->servers->local_retry == 3600000);
-	config_free(c);
+	config_release(c);
 	test_errors_to("said");
 	CHECK(settings_explain("no-such") == -1 && strstr(test_read("said"), "'no-such'") != NULL);
 }

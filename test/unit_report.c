@@ -359,6 +359,6 @@ main(void)
 	without_memory();
 	buf_free(&text);
 	envelope_free(&m.env);
-	config_free(config);
+	config_release(config);
 	return test_end();
 }

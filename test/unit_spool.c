@@ -816,6 +816,6 @@ main(void)
 	one_for_each();
 	room();
 	ids();
-	config_free(config);
+	config_release(config);
 	return test_end();
 }
