@@ -1006,6 +1006,17 @@ config_domain(const struct server *s, const char *name)
 	return wild;
 }
 
+int
+config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE])
+{
+	const char *name = f == PICKUP ? "Pickup" : f == SORTTEMP ? "SortTemp" : f == QUEUE ? "Queue" :
+	    f == DROP ? s->home->drop : s->badmail;
+	int n = *name == '/' ? snprintf(out, FOLDER_SIZE, "%s", name) :
+	    snprintf(out, FOLDER_SIZE, "%s/%s", s->mailroot, name);
+
+	return n < 0 || n >= FOLDER_SIZE ? -1 : 0;
+}
+
 bool
 domain_local(const struct domain *d)
 {

@@ -102,16 +102,6 @@ dest_over(const struct destination *d)
 	return d->count == 0 && d->connections == 0 && !d->listed && d->next <= second();
 }
 
-static int
-id_compare(const struct id *a, const struct id *b)
-{
-	if (a->second != b->second)
-		return a->second < b->second ? -1 : 1;
-	if (a->serial != b->serial)
-		return a->serial < b->serial ? -1 : 1;
-	return a->origin == b->origin ? 0 : a->origin < b->origin ? -1 : 1;
-}
-
 /* The place in the queue of the first id that is not before this one. */
 static size_t
 dest_find(const struct destination *d, const struct id *id)

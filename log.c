@@ -354,6 +354,16 @@ id_next(struct id *id)
 	*id = last;
 }
 
+int
+id_compare(const struct id *a, const struct id *b)
+{
+	if (a->second != b->second)
+		return a->second < b->second ? -1 : 1;
+	if (a->serial != b->serial)
+		return a->serial < b->serial ? -1 : 1;
+	return a->origin == b->origin ? 0 : a->origin < b->origin ? -1 : 1;
+}
+
 /* "ID" END as a name: its id, or -1. */
 int
 id_name(struct id *id, const char *name, const char *end)

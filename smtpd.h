@@ -375,6 +375,23 @@ enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
 struct spool;			/* one mailroot; spool.c only */
 struct pickup;			/* what is seen in its Pickup; pickup.c only */
 
+/* A folder of messages as it was when it was opened. */
+struct view {
+	char folder[FOLDER_SIZE];
+	struct id *ids;		/* by arrival; from `at` on they are still to come */
+	size_t count, at;
+};
+
+/* One of its messages. */
+struct entry {
+	struct id id;
+	const char *why;	/* it cannot be read, and its envelope is empty; else NULL */
+	long long size, body;	/* octets of the message; where it begins in the file */
+	long long next;		/* second of its next attempt; in the past: it is due, or on its way */
+	struct envelope env;
+	struct buf note;	/* ID.txt; no data: there is none */
+};
+
 /* ---- a connection ----------------------------------------------------- */
 
 /* A buffered, non-blocking stream of octets.  An idle one has no buffers. */
@@ -554,6 +571,7 @@ long long second_from_civil(const int field[6]);
 void id_next(struct id *id);		/* a new one */
 char *id_text(const struct id *id, char out[ID_SIZE]);
 int id_parse(struct id *id, const char *text, size_t n);
+int id_compare(const struct id *a, const struct id *b);	/* by arrival: < 0, 0, > 0 */
 /* "ID" END as a file's name: its id, or -1. */
 int id_name(struct id *id, const char *name, const char *end);
 
@@ -725,6 +743,8 @@ extern const char *const extension_name[EXT_COUNT];
 const struct domain *config_domain(const struct server *s, const char *name);
 bool domain_local(const struct domain *d);
 bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
+/* The path of one of its folders: relative ones are below the mailroot.  -1: too long. */
+int config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE]);
 /* When a message of this arrival, for our own domains or others, is given up;
  * and when its sender is told of the delay, LLONG_MAX never.  Seconds since 1970. */
 long long config_expires(const struct server *s, long long arrival, bool local);
@@ -770,6 +790,21 @@ long long disk_usage(const char *folder);	/* octets of its files */
 /* Remove the oldest of our files until what is left has at most so many octets,
  * and is younger than that. */
 void disk_prune(const char *folder, long long most, msec age);
+
+/* ---- view.c: what lies in a mailroot, looked at without the server ----------- */
+
+/* -1 with errno. */
+int view_open(struct view *v, const struct server *s, enum folder f);
+/* 1 and the next one, which entry_free gives back; 0 there is no more. */
+int view_next(struct view *v, struct entry *e);
+void view_close(struct view *v);
+/* One message of a folder (see config_folder): 1, or 0 it is not there. */
+int entry_read(struct entry *e, const char *folder, const struct id *id);
+void entry_free(struct entry *e);
+/* Why this open recipient has not got it yet, by the note; or "". */
+const char *entry_words(const struct entry *e, const char *address, char out[WORDS_SIZE]);
+/* Append it as a string of JSON, quotes and all. */
+int json_text(struct buf *b, const char *s);
 
 /* ---- spool.c: messages on disk ------------------------------------------- */
 

@@ -1118,16 +1118,13 @@ recover_queue(void *with, const char *name)
 	return true;
 }
 
-/* Path of a folder: relative ones are below the mailroot. */
 static int
-folder_make(struct spool *sp, enum folder f, const char *name, char *why, size_t size)
+folder_make(struct spool *sp, enum folder f, char *why, size_t size)
 {
-	int n = *name == '/' ? snprintf(sp->folder[f], FOLDER_SIZE, "%s", name) :
-	    snprintf(sp->folder[f], FOLDER_SIZE, "%s/%s", sp->server->mailroot, name);
 	struct stat st;
 
-	if (n < 0 || n >= FOLDER_SIZE) {
-		snprintf(why, size, "the path of %s is too long", name);
+	if (config_folder(sp->server, f, sp->folder[f]) == -1) {
+		snprintf(why, size, "the path %.80s... is too long", sp->folder[f]);
 		return -1;
 	}
 	if (mkdir(sp->folder[f], f == PICKUP ? 0770 : 0750) == -1 && errno != EEXIST) {
@@ -1205,11 +1202,10 @@ folders_make(struct spool *sp, char *why, size_t size)
 	}
 	if (mailroot_lock(sp, why, size) == -1)
 		return -1;
-	return folder_make(sp, PICKUP, "Pickup", why, size) == -1 ||
-	    folder_make(sp, SORTTEMP, "SortTemp", why, size) == -1 ||
-	    folder_make(sp, QUEUE, "Queue", why, size) == -1 ||
-	    folder_make(sp, DROP, s->home->drop, why, size) == -1 ||
-	    folder_make(sp, BADMAIL, s->badmail, why, size) == -1 ? -1 : folders_differ(sp, why, size);
+	for (int f = 0; f < FOLDERS; f++)
+		if (folder_make(sp, (enum folder)f, why, size) == -1)
+			return -1;
+	return folders_differ(sp, why, size);
 }
 
 struct spool *
@@ -1246,8 +1242,8 @@ int
 spool_configure(struct spool *sp, const struct server *s, char *why, size_t size)
 {
 	sp->server = s;
-	return folder_make(sp, DROP, s->home->drop, why, size) == -1 ||
-	    folder_make(sp, BADMAIL, s->badmail, why, size) == -1 ? -1 : folders_differ(sp, why, size);
+	return folder_make(sp, DROP, why, size) == -1 ||
+	    folder_make(sp, BADMAIL, why, size) == -1 ? -1 : folders_differ(sp, why, size);
 }
 
 void

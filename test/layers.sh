@@ -15,6 +15,7 @@ layers='
 	spool:   report message config disk log
 	report:  message address log
 	mime:    address log
+	view:    message config address log
 	message: address log
 	route:   config dns address conn log
 	config:  settings address log
