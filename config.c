@@ -12,6 +12,8 @@
 #include "smtpd.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -465,11 +467,56 @@ value_resolvers(struct parser *p, char **words, int n, struct listen **to)
 	}
 }
 
+static void
+operator_add(struct parser *p, bool group, unsigned long id, struct operator **to)
+{
+	struct operator *o = keep(p->config, sizeof *o);
+
+	*o = (struct operator){ group, id, *to };
+	*to = o;
+}
+
+/* A name, a number, or @GROUP: those whose group it is, and its members. */
+static int
+operator_find(struct parser *p, const char *word, struct operator **to)
+{
+	bool group = word[0] == '@';
+	const char *name = word + group, *end;
+	long long number = text_octets(name, &end);
+	struct group *g;
+	struct passwd *u;
+
+	if (number != -1 && *end == '\0')
+		operator_add(p, group, (unsigned long)number, to);
+	else if (group && (g = getgrnam(name)) != NULL) {
+		operator_add(p, true, g->gr_gid, to);
+		for (char **member = g->gr_mem; *member != NULL; member++)
+			if ((u = getpwnam(*member)) != NULL)
+				operator_add(p, false, u->pw_uid, to);
+	} else if (!group && (u = getpwnam(name)) != NULL)
+		operator_add(p, false, u->pw_uid, to);
+	else if (!group && strcmp(name, "root") == 0)
+		operator_add(p, false, 0, to);		/* even where there is no /etc */
+	else
+		return -1;
+	return 0;
+}
+
+static void
+value_operators(struct parser *p, char **words, int n, struct operator **to)
+{
+	for (int i = 0; i < n; i++)
+		if (operator_find(p, words[i], to) == -1)
+			complain(p, p->line, "operators: this system has no %s '%s'", words[i][0] == '@' ? "group" : "user",
+			    shown(words[i]));
+}
+
 /* A list, which may go on in a further line of the same name. */
 static bool
 takes_more(const struct setting *s)
 {
-	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS;
+	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS ||
+	    s->kind == OPERATORS;
 }
 
 static bool
@@ -523,6 +570,9 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 		break;
 	case RESOLVERS:
 		value_resolvers(p, words, n, to);
+		break;
+	case OPERATORS:
+		value_operators(p, words, n, to);
 		break;
 	case GLITCH: case LIMIT:
 		value_pair(p, s, words, n, to);
@@ -1051,20 +1101,26 @@ config_notifies(const struct server *s, long long arrival, bool local)
 
 /* Attempts are counted from the arrival, so a restart finds its place again. */
 long long
-config_attempt(const struct server *s, long long arrival, bool glitch)
+config_attempt_after(const struct server *s, long long arrival, bool glitch, long long second)
 {
-	long long t = arrival, next = now.wall / 1000, every;
+	long long t = arrival, every;
 
 	for (long long i = 0; glitch && i < s->glitch_retry[1]; i++)
-		if ((t += s->glitch_retry[0] / 1000) > next)
+		if ((t += s->glitch_retry[0] / 1000) > second)
 			return t;
 	for (int i = 0; s->retry[i] != 0; i++)
-		if ((t += s->retry[i] / 1000) > next)
+		if ((t += s->retry[i] / 1000) > second)
 			return t;
 	for (every = 0; s->retry[every + 1] != 0; every++)
 		;
 	every = s->retry[every] / 1000;
-	return t + ((next - t) / every + 1) * every;
+	return t + ((second - t) / every + 1) * every;
+}
+
+long long
+config_attempt(const struct server *s, long long arrival, bool glitch)
+{
+	return config_attempt_after(s, arrival, glitch, now.wall / 1000);
 }
 
 char *

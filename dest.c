@@ -477,6 +477,31 @@ dests_retry(void)
 		}
 }
 
+void
+dests_wake(struct vserver *v, const struct envelope *e)
+{
+	char name[DOMAIN_MAX + 1];
+	struct destination *d;
+
+	for (size_t i = 0; i < e->count; i++)
+		if (e->rcpt[i].outcome == RCPT_OPEN && (d = *dest_place(v, route_name(v->conf, e->rcpt[i].address, name))) != NULL) {
+			d->next = 0;
+			dest_list(d);
+		}
+}
+
+struct destination *
+dests_after(const struct destination *d)
+{
+	size_t i = d ? text_hash(d->name, (uint32_t)(uintptr_t)d->owner) % BUCKETS + 1 : 0;
+
+	if (d != NULL && d->chain != NULL)
+		return d->chain;
+	while (i < BUCKETS && buckets[i] == NULL)
+		i++;
+	return i < BUCKETS ? buckets[i] : NULL;
+}
+
 /* Out of the line of those who want a connection. */
 static void
 dest_unlist(struct destination *d)

@@ -20,6 +20,7 @@
 
 struct clock now;
 bool log_verbose, log_tracing;
+struct buf *log_copy;
 
 /* ---- time ------------------------------------------------------------- */
 
@@ -387,6 +388,8 @@ line_write(const char *before, const char *format, va_list ap)
 	m = vsnprintf(line + n, left, format, ap);
 	n += m < 0 ? 0 : (size_t)m < left ? (size_t)m : left - 1;
 	line[n++] = '\n';
+	if (log_copy != NULL)
+		buf_add(log_copy, line, n);
 	if (write(STDERR_FILENO, line, n) == -1)
 		return;		/* nobody listens: there is nobody to tell */
 }

@@ -1029,6 +1029,46 @@ relays_end(const struct vserver *v)
 		}
 }
 
+bool
+relays_send(const struct vserver *v, const struct id *id)
+{
+	for (size_t i = 0; i < relay_count; i++)
+		if (relays[i]->m != NULL && relays[i]->dest->owner == v && id_compare(&relays[i]->m->id, id) == 0)
+			return true;
+	return false;
+}
+
+bool
+relay_peer(size_t i, struct peer *p)
+{
+	const struct relay *r = i < relay_count ? relays[i] : NULL;
+	char id[ID_SIZE];
+
+	if (r == NULL)
+		return false;
+	*p = (struct peer){ .owner = r->dest->owner, .number = r->number, .began = r->began };
+	snprintf(p->host, sizeof p->host, "%s", *r->route.text ? r->route.text : r->dest->name);
+	snprintf(p->doing, sizeof p->doing, "%s %s%.100s", states[r->state].name, r->m ? "with " : "for ",
+	    r->m ? id_text(&r->m->id, id) : r->dest->name);
+	return true;
+}
+
+bool
+relay_end(size_t i)
+{
+	struct relay *r = relays[i];
+
+	if (r->state == CONTENT || r->state == VERDICT || r->state == OVER)
+		return false;
+	words_set(r, "4.3.0 an operator has ended the connection");
+	if (r->m != NULL)
+		message_done(r);
+	conn_close(&r->conn);
+	route_end(&r->route);
+	r->state = OVER;
+	return true;
+}
+
 void
 relays_close(void)
 {

@@ -28,6 +28,7 @@ const struct reply_row replies[] = {
 	[R_MEMORY]    = { 421, "4.3.0", "Out of memory; come again later", "5321 3.8" },
 	[R_SESSION]   = { 421, "4.7.0", "Enough for one connection; come again", "5321 3.8" },
 	[R_CLOSED]    = { 421, "4.3.2", "%s takes no connections now", "5321 3.1" },
+	[R_ENDED]     = { 421, "4.3.2", "%s ends the session: an operator wants it so", "5321 3.8" },
 	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },
 	[R_UNFINISHED] = { 451, "4.4.2", "The message was cut off; DATA ends with <CRLF>.<CRLF> (nc -C sends CR LF)", "5321 4.1.1.4" },
 	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },

@@ -993,11 +993,22 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 }
 
 void
-session_shutdown(struct session *s)
+session_doing(const struct session *s, char *out, size_t size)
+{
+	const struct message *m = s->tx ? s->tx->m : NULL;
+	int n = snprintf(out, size, "%s %s", state_name[s->state], s->helo ? s->helo : "-");
+
+	if (n > 0 && (size_t)n < size && m != NULL && m->env.sender != NULL)
+		snprintf(out + n, size - (size_t)n, ", from <%.200s> to %lu, %lld octets", m->env.sender,
+		    (unsigned long)m->env.count, s->tx->content.size);
+}
+
+void
+session_shutdown(struct session *s, enum reply r)
 {
 	if (s->state != CLOSE) {
 		tx_end(s);
-		reply_close(s, R_SHUTDOWN, s->conf->hostname);
+		reply_close(s, r, s->conf->hostname);
 	}
 	conn_flush(&s->conn);
 	conn_part(&s->conn);

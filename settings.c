@@ -29,7 +29,13 @@ const struct setting settings[] = {
 	  "the system's hosts file",
 	  "Names and addresses that are known without asking a name server." },
 	LATER_IN(TOP, "user"),
-	LATER_IN(TOP, "chroot"), LATER_IN(TOP, "control"), LATER_IN(TOP, "operators"),
+	LATER_IN(TOP, "chroot"),
+	{ TOP, TEXT, "control", C(control), NULL, 0, 0, NULL,
+	  "the console",
+	  "The socket by which 'smtpd status' and the like reach the running server. The default is .control in the first server's mailroot." },
+	{ TOP, OPERATORS, "operators", C(operators), "root", 0, 0, NULL,
+	  "Security: Operators",
+	  "Users, and @groups, who may operate the server by that socket, beside root and the user that runs it." },
 	LATER_IN(TOP, "metrics"),
 
 	{ GENERAL, LISTENER, "listen", S(listen), "127.0.0.1:2525", 0, 0, NULL,
@@ -161,7 +167,9 @@ const struct setting settings[] = {
 
 	LATER_IN(LDAP, "server"), LATER_IN(LDAP, "schema"), LATER_IN(LDAP, "bind"), LATER_IN(LDAP, "domain"),
 	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),
-	LATER_IN(SECURITY, "operators"),
+	{ SECURITY, OPERATORS, "operators", S(operators), "", 0, 0, NULL,
+	  "Security: Operators",
+	  "Who of them may operate this server; without it, all." },
 
 	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
 	  "Local domain: Drop directory",

@@ -92,20 +92,42 @@ retry_all(void)
 
 /* SIGHUP: another configuration takes its place; the first lives until its last
  * session has ended.  A wrong one changes nothing. */
-static void
+static int
 reload(void)
 {
 	struct config *c = config_load(config_file);
 
 	if (c == NULL) {
 		log_line("smtpd: the configuration is wrong, and nothing has changed");
-		return;
+		return -1;
 	}
 	dns_configure(c->resolvers, c->hosts);
 	vservers_reload(c);
+	control_open(c);
 	config_release(config);
 	config = c;
 	log_line("smtpd: the configuration was read again");
+	return 0;
+}
+
+/* What operators ask of the loop itself; true: to end. */
+static bool
+wishes_grant(void)
+{
+	struct buf lines = { 0 };
+	enum wish wish;
+	int status;
+
+	while ((wish = control_wish()) != WISH_NONE) {
+		log_copy = wish == WISH_RELOAD ? &lines : NULL;
+		status = wish == WISH_RELOAD && reload() == -1 ? EX_CONFIG : 0;
+		log_copy = NULL;
+		control_granted(status, &lines);
+		buf_free(&lines);
+		if (wish == WISH_SHUTDOWN)
+			return true;
+	}
+	return false;
 }
 
 /* The signals that came; true when one of them ends us. */
@@ -162,12 +184,14 @@ descriptors_divide(void)
 /* A slot for each who waits: the signals, the virtual servers; and the relays,
  * as far as memory for their slots can be had. */
 static size_t
-slots_fill(msec *until, size_t *relay_slot)
+slots_fill(msec *until, size_t *server_slot, size_t *relay_slot)
 {
 	size_t n = 1;
 
 	slots_reserve(SLOTS_OURS + vservers_slots() + relays_count());
 	slots[0] = (struct pollfd){ signal_pipe[0], POLLIN, 0 };
+	n += control_want(slots + n, until);
+	*server_slot = n;
 	n += vservers_want(slots + n, until);
 	dests_want(until);
 	*relay_slot = n;
@@ -178,14 +202,14 @@ slots_fill(msec *until, size_t *relay_slot)
 static int
 turn_sessions(msec until)
 {
-	size_t relay_slot, n = slots_fill(&until, &relay_slot);
+	size_t server_slot, relay_slot, n = slots_fill(&until, &server_slot, &relay_slot);
 	int ready = poll(slots, (nfds_t)n, until <= now.tick ? 0 : (int)(until - now.tick));
 
 	if (ready == -1)
 		for (size_t i = 0; i < n; i++)
 			slots[i].revents = 0;	/* a signal: its octet is in the pipe */
 	clock_turn();
-	vservers_step(slots + 1);
+	vservers_step(slots + server_slot);
 	relays_step(slots + relay_slot, n - relay_slot);
 	return ready;
 }
@@ -203,7 +227,10 @@ turn(void)
 	for (int i = 0; i < ROUNDS && vservers_pending() && turn_sessions(now.tick) > 0; i++)
 		;
 	vservers_commit();
+	control_step(slots + 1, config);
 	vservers_tidy();
+	if (wishes_grant())
+		return false;
 	return !signals_step();
 }
 
@@ -213,6 +240,8 @@ usage(void)
 	fputs("usage: smtpd [-f FILE] [-v] [-T]     serve; without -f on 127.0.0.1:2525, ./mailroot\n"
 	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
+	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
+	    "                                      resume, reload, shutdown: see smtpd(8)\n"
 	    "       smtpd -V                       the version\n", stderr);
 	exit(EX_USAGE);
 }
@@ -241,10 +270,12 @@ serve(void)
 		die(EX_OSERR, "out of memory");
 	if (vservers_bind(config) == -1 || vservers_open() == -1)
 		die(EX_UNAVAILABLE, "no server could be started");
+	control_open(config);
 	descriptors_divide();
 	while (turn())
 		;
 	log_line("smtpd: shutting down");
+	control_close();
 	vservers_close();
 }
 
@@ -254,9 +285,8 @@ main(int argc, char **argv)
 	bool only_check = false;
 	int option;
 
-	if (argc > 1 && argv[1][0] != '-')
-		return explain(argc - 1, argv + 1);
-	while ((option = getopt(argc, argv, "f:nvTV")) != -1)
+	clock_turn();
+	while ((option = getopt(argc, argv, "+f:nvTV")) != -1)
 		switch (option) {
 		case 'f': config_file = optarg; break;
 		case 'n': only_check = true; break;
@@ -265,9 +295,10 @@ main(int argc, char **argv)
 		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); return 0;
 		default: usage();
 		}
+	if (optind < argc && console_knows(argv[optind]))
+		return console(config_file, argc - optind, argv + optind);
 	if (optind < argc)
-		usage();
-	clock_turn();
+		return explain(argc - optind, argv + optind);
 	if ((config = config_load(config_file)) == NULL)
 		return EX_CONFIG;
 	if (!only_check)

@@ -158,7 +158,14 @@ struct listen {
 	struct listen *next;
 };
 
-/* A next hop that the operator named. */
+/* Who may operate, beside root and who runs the program. */
+struct operator {
+	bool group;
+	unsigned long id;	/* of a user, or as a group */
+	struct operator *next;
+};
+
+/* A next hop that the administrator named. */
 struct hop {
 	char *host;		/* a name, or an address in text */
 	bool direct;		/* in brackets: no MX look-up */
@@ -215,6 +222,8 @@ struct server {
 	struct hop *smart_host;
 	bool direct_first;
 	long long max_hops;
+	/* security */
+	struct operator *operators;	/* NULL: those of the whole program */
 
 	struct domain *domains;	/* in the order written */
 	struct domain *home;	/* the default one */
@@ -234,7 +243,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, GLITCH, LIMIT,
+	TIMES, HOPS, RESOLVERS, GLITCH, LIMIT, OPERATORS,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -255,6 +264,8 @@ struct setting {
 struct config {
 	struct listen *resolvers;	/* NULL: those of the system */
 	char *hosts;		/* file */
+	char *control;		/* the socket's path */
+	struct operator *operators;
 	struct place *said;	/* as in struct server */
 	struct server *servers;
 	int holds;		/* by those who live by it; the last one frees it */
@@ -378,6 +389,7 @@ struct pickup;			/* what is seen in its Pickup; pickup.c only */
 /* A folder of messages as it was when it was opened. */
 struct view {
 	char folder[FOLDER_SIZE];
+	const char *end;	/* of its names: ".eml", or ".held" */
 	struct id *ids;		/* by arrival; from `at` on they are still to come */
 	size_t count, at;
 };
@@ -508,7 +520,7 @@ enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_VERIFY, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_CLOSED, R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
+	R_CLOSED, R_ENDED, R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
@@ -525,6 +537,47 @@ struct verdict {
 	enum reply reply;
 	const char *setting;
 	bool local;			/* a recipient: his domain is ours */
+};
+
+/* ---- the operator ------------------------------------------------------------------ */
+
+#define REQUEST_WORDS 8
+
+enum wish { WISH_NONE, WISH_RELOAD, WISH_SHUTDOWN };
+
+/* What he asks for, and how far it has come: see operate.c. */
+struct request {
+	/* who asks; set before it begins */
+	const struct config *config;
+	unsigned long uid, gid;
+	bool own;			/* whoever asks is who runs the program */
+	bool alone;			/* no server runs: we are in his own process */
+	/* what */
+	struct buf line;
+	char *words[REQUEST_WORDS];	/* in line */
+	int count, row, verb;
+	const char *server, *about;	/* the one server, or ""; what must be matched, or "" */
+	bool json;
+	enum folder folder;
+	/* how far */
+	struct vserver *v;		/* the one that is looked at */
+	bool opened;			/* its mailroot, for this */
+	int pass;
+	struct view view;
+	long long seen, done;
+	msec told, waits;		/* ticks: of the last line of progress; of the next step, or 0 */
+	int members;			/* of the line of JSON */
+	int status;
+	enum wish wish;			/* what only the loop can do */
+	struct buf out;			/* the answer, as it grows */
+};
+
+/* One of our connections to others, as an operator sees it. */
+struct peer {
+	struct vserver *owner;
+	unsigned long number;
+	msec began;
+	char host[HOST_SIZE], doing[200];
 };
 
 /* ---- log.c: words and time -------------------------------------------- */
@@ -575,6 +628,8 @@ int id_compare(const struct id *a, const struct id *b);	/* by arrival: < 0, 0, >
 /* "ID" END as a file's name: its id, or -1. */
 int id_name(struct id *id, const char *name, const char *end);
 
+/* Lines of the log go here too, unless it is NULL. */
+extern struct buf *log_copy;
 /* One line of the operator's log; untrusted words go through text_safe. */
 void log_line(const char *format, ...);
 void log_detail(const char *format, ...);	/* only with -v */
@@ -752,6 +807,8 @@ long long config_notifies(const struct server *s, long long arrival, bool local)
 /* When, counted from its arrival, the next attempt is due; glitch: it was not
  * even reached.  All in seconds since 1970. */
 long long config_attempt(const struct server *s, long long arrival, bool glitch);
+/* The same as it will be seen at that second. */
+long long config_attempt_after(const struct server *s, long long arrival, bool glitch, long long second);
 /* "NAME (FILE:LINE)" or "NAME (default)" of a directive, for the trace. */
 #define WHERE_SIZE 160
 char *config_where(char out[WHERE_SIZE], const struct server *s, const char *name);
@@ -794,12 +851,12 @@ void disk_prune(const char *folder, long long most, msec age);
 /* ---- view.c: what lies in a mailroot, looked at without the server ----------- */
 
 /* -1 with errno. */
-int view_open(struct view *v, const struct server *s, enum folder f);
+int view_open(struct view *v, const struct server *s, enum folder f, const char *end);
 /* 1 and the next one, which entry_free gives back; 0 there is no more. */
 int view_next(struct view *v, struct entry *e);
 void view_close(struct view *v);
 /* One message of a folder (see config_folder): 1, or 0 it is not there. */
-int entry_read(struct entry *e, const char *folder, const struct id *id);
+int entry_read(struct entry *e, const char *folder, const struct id *id, const char *end);
 void entry_free(struct entry *e);
 /* Why this open recipient has not got it yet, by the note; or "". */
 const char *entry_words(const struct entry *e, const char *address, char out[WORDS_SIZE]);
@@ -867,6 +924,8 @@ void spool_touch(struct spool *sp, const struct id *id, long long second);
 void spool_conclude(struct spool *sp, struct message *m, const struct attempt *a);
 /* All that waits is due now. */
 void spool_retry(struct spool *sp);
+/* A name was removed from Queue that must not come back. */
+void spool_changed(struct spool *sp);
 
 /* Put what stands at `from` into Badmail, and why beside it; origin says
  * where it came from.  -1: it stays where it is. */
@@ -945,6 +1004,8 @@ void dests_want(msec *until);
  * turn; or NULL. */
 struct destination *dests_wanting(void);
 void dests_retry(void);			/* nobody backs off any longer */
+void dests_wake(struct vserver *v, const struct envelope *e);	/* nor do those of this message */
+struct destination *dests_after(const struct destination *d);	/* all, one after the other; NULL */
 /* Nothing of v waits here any more: it is on disk, and read again now, or not. */
 void dests_forget(struct vserver *v, bool again);
 void dests_close(void);
@@ -970,6 +1031,10 @@ void relays_limit(size_t most);
 bool relays_doubtful(void);
 /* End those of v but for what is on its way. */
 void relays_end(const struct vserver *v);
+/* Is this message in the hands of one of v's? */
+bool relays_send(const struct vserver *v, const struct id *id);
+bool relay_peer(size_t i, struct peer *p);	/* false: there is no i-th */
+bool relay_end(size_t i);		/* false: it has said what it cannot take back */
 /* Fill slots, at most so many; how many were used. */
 size_t relays_want(struct pollfd *slots, size_t room, msec *until);
 void relays_step(const struct pollfd *slots, size_t n);
@@ -1006,8 +1071,10 @@ int session_step(struct session *s, bool readable);
  * with what was pipelined, as session_step. */
 void session_committed(struct session *s);
 int session_resume(struct session *s);
-/* Tell it that we shut down. */
-void session_shutdown(struct session *s);
+/* Where it stands, and with what, in words. */
+void session_doing(const struct session *s, char *out, size_t size);
+/* Tell it that we end it: R_SHUTDOWN, R_ENDED. */
+void session_shutdown(struct session *s, enum reply r);
 /* Answer one who is not let in, and close; setting decided it. */
 void session_refuse(struct vserver *v, int fd, const struct addr *peer,
     enum reply r, const char *setting);
@@ -1034,10 +1101,46 @@ void vservers_tidy(void);
 void vservers_reload(const struct config *c);
 void vservers_close(void);		/* in order; then none is left */
 
-struct vserver *vserver_find(const char *name);		/* or NULL */
+struct session *vservers_session(size_t i);	/* the i-th, or NULL */
+void vservers_end(size_t i);			/* tell it, and close it */
+/* Those of a configuration, when there is no server: only to look at. */
+void vservers_look(const struct config *c);
 const char *vserver_state(const struct vserver *v);	/* in a word */
 int vserver_start(struct vserver *v);	/* or resume; -1: the log says why not */
 void vserver_pause(struct vserver *v);
 void vserver_stop(struct vserver *v);
+
+/* ---- operate.c: what an operator can ask for ---------------------------------------- */
+
+/* Begin with a line of words, tabs between them: "json", "server=NAME", then
+ * what smtpd(8) calls sub-commands.  -1: `out` says what is wrong. */
+int request_begin(struct request *r, const char *line);
+/* 0 there is more to do, or to take from `out`, or a wish to be granted; 1 `out`
+ * is complete. */
+int request_step(struct request *r);
+void request_granted(struct request *r, int status, const struct buf *lines);
+void request_end(struct request *r);
+
+/* ---- control.c: the socket for operators ------------------------------------------------ */
+
+/* Listen at the configuration's path; without it operators must do with
+ * signals, and the log says why. */
+void control_open(const struct config *c);
+size_t control_want(struct pollfd *slot, msec *until);
+void control_step(const struct pollfd *slot, const struct config *c);
+/* What somebody asks that only the loop can do; and that it has, or not: the
+ * lines are for him. */
+enum wish control_wish(void);
+void control_granted(int status, const struct buf *lines);
+void control_close(void);
+/* Where it is; "" when the path is too long for a socket. */
+const char *control_path(const struct config *c, char out[PATH_SIZE]);
+
+/* ---- console.c: sub-commands ------------------------------------------------------------- */
+
+/* Is this the first word of one? */
+bool console_knows(const char *word);
+/* Ask the running server, or look for oneself; the exit status. */
+int console(const char *file, int argc, char **argv);
 
 #endif

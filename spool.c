@@ -15,6 +15,7 @@
  *	SortTemp/ID.marks       whom the report ID is about
  *	Queue/ID.eml            ours; its mtime is when it is next looked at
  *	Queue/ID.txt            what its last attempt came to
+ *	Queue/ID.held           an operator holds it: nobody looks at it
  *	Drop/ID.eml             delivered (.ID.tmp: a copy being written)
  *	Badmail/ID.eml, ID.txt  neither delivered nor returned, and why
  *
@@ -211,6 +212,12 @@ spool_retry(struct spool *sp)
 		sp->heap[i].due = now.wall / 1000;
 	if (sp->waiting > 0)
 		qsort(sp->heap, sp->waiting, sizeof *sp->heap, waiting_compare);
+}
+
+void
+spool_changed(struct spool *sp)
+{
+	sp->dirty = true;
 }
 
 /* ---- Badmail ------------------------------------------------------------------------- */
@@ -1106,8 +1113,11 @@ recover_queue(void *with, const char *name)
 	char path[PATH_SIZE];
 	struct id id;
 
+	if (id_name(&id, name, ".held") == 0)
+		return true;
 	if (id_name(&id, name, ".txt") == 0) {
-		if (access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == -1)
+		if (access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == -1 &&
+		    access(spool_path_id(sp, path, QUEUE, &id, ".held"), F_OK) == -1)
 			unlink(spool_path_id(sp, path, QUEUE, &id, ".txt"));
 		return true;
 	}

@@ -46,9 +46,9 @@ note_load(struct entry *e, const char *folder)
 }
 
 int
-entry_read(struct entry *e, const char *folder, const struct id *id)
+entry_read(struct entry *e, const char *folder, const struct id *id, const char *end)
 {
-	int fd = open_beside(folder, id, ".eml");
+	int fd = open_beside(folder, id, end);
 	struct stat st;
 	long body;
 
@@ -113,7 +113,7 @@ by_arrival(const void *a, const void *b)
 }
 
 int
-view_open(struct view *v, const struct server *s, enum folder f)
+view_open(struct view *v, const struct server *s, enum folder f, const char *end)
 {
 	struct dirent *d;
 	struct id id, *more;
@@ -121,11 +121,12 @@ view_open(struct view *v, const struct server *s, enum folder f)
 	DIR *dir;
 
 	memset(v, 0, sizeof *v);
+	v->end = end;
 	if (config_folder(s, f, v->folder) == -1)
 		errno = ENAMETOOLONG;
 	else if ((dir = opendir(v->folder)) != NULL) {
 		while ((d = readdir(dir)) != NULL) {
-			if (id_name(&id, d->d_name, ".eml") == -1)
+			if (id_name(&id, d->d_name, end) == -1)
 				continue;
 			if ((more = grow(v->ids, &room, v->count, sizeof *more)) == NULL)
 				break;
@@ -147,7 +148,7 @@ int
 view_next(struct view *v, struct entry *e)
 {
 	while (v->at < v->count)
-		if (entry_read(e, v->folder, &v->ids[v->at++]) == 1)
+		if (entry_read(e, v->folder, &v->ids[v->at++], v->end) == 1)
 			return 1;
 	return 0;
 }

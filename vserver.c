@@ -400,15 +400,6 @@ vserver_new(const struct server *s)
 	return *end = v;
 }
 
-struct vserver *
-vserver_find(const char *name)
-{
-	for (struct vserver *v = vservers; v != NULL; v = v->next)
-		if (v->state != LEAVING && strcmp(v->conf->name, name) == 0)
-			return v;
-	return NULL;
-}
-
 /* Whatever has reached its end is committed and answered; pipelined input may
  * bring more, but none is read.  Then everybody is told. */
 static void
@@ -423,7 +414,7 @@ sessions_end(const struct vserver *of)
 	} while (i < session_count);
 	for (i = session_count; i-- > 0; )
 		if (of == NULL || sessions[i]->owner == of) {
-			session_shutdown(sessions[i]);
+			session_shutdown(sessions[i], R_SHUTDOWN);
 			sessions_remove(i);
 		}
 }
@@ -486,6 +477,28 @@ vservers_tidy(void)
 		vserver_close(v);
 		state_set(v, STOPPED);
 	}
+}
+
+struct session *
+vservers_session(size_t i)
+{
+	return i < session_count ? sessions[i] : NULL;
+}
+
+void
+vservers_end(size_t i)
+{
+	if (sessions[i]->state == COMMIT)
+		vservers_commit();	/* its reply is promised */
+	session_shutdown(sessions[i], R_ENDED);
+	sessions_remove(i);
+}
+
+void
+vservers_look(const struct config *c)
+{
+	for (const struct server *s = c->servers; s != NULL; s = s->next)
+		vserver_new(s);
 }
 
 /* ---- the configuration, and another ------------------------------------------------------------------ */

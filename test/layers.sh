@@ -3,7 +3,10 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd:   vserver relay dest spool config settings dns conn log
+	smtpd:   console control vserver relay dest spool config settings dns conn log
+	console: control operate vserver config conn log
+	control: operate config conn log
+	operate: vserver session relay dest view spool config message address disk log
 	vserver: session policy pickup relay dest spool config address conn disk log
 	session: reply parameter policy spool message config address conn log
 	reply:

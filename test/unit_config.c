@@ -131,8 +131,9 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ "user mail\n" SERVER HOME "}\n", "c.conf:1: 'user' is not in this build yet\n" },
 	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
 	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'tarpit' is not in this build yet\n" },
-	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators x }\n}\n",
-	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: 'operators' is not*\n" },
+	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
+	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: operators: this system has no user 'no-such-user'\n"
+	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
 	{ SERVER HOME "access { connect all-except .spam.example }\n}\n",
 	  "c.conf:3: connect: '.spam.example': *not in this build yet\n" },

@@ -1,0 +1,212 @@
+/*
+ * console.c - sub-commands for operators.
+ *
+ * `smtpd status' and its like ask the server that runs, by its control socket;
+ * when none does, the same request (operate.c) is served here, on the folders.
+ */
+#include "smtpd.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define EX_USAGE     64		/* sysexits.h, which POSIX lacks */
+#define EX_SOFTWARE  70
+#define EX_IOERR     74
+#define EX_NOPERM    77
+#define EX_CONFIG    78
+
+static const char *const words[] = { "status", "sessions", "queue", "badmail", "start", "stop", "pause", "resume", "reload", "shutdown" };
+
+static bool shows_progress;		/* a line of it stands on the terminal */
+
+bool
+console_knows(const char *word)
+{
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (strcmp(words[i], word) == 0)
+			return true;
+	return false;
+}
+
+/* One line of the answer; -1, or the status that it ends with. */
+static int
+show(const char *line)
+{
+	if (shows_progress && *line != '%')
+		fputs("\r\033[K", stderr);
+	shows_progress = false;
+	switch (*line) {
+	case ' ':
+		puts(line + 1);
+		break;
+	case '!':
+		fprintf(stderr, "%s%s\n", text_prefix(line + 1, "smtpd: ") ? "" : "smtpd: ", line + 1);
+		break;
+	case '%':
+		if ((shows_progress = isatty(STDERR_FILENO)))
+			fprintf(stderr, "\r%s\033[K", line + 1);
+		break;
+	case '=':
+		return atoi(line + 1);
+	}
+	return -1;
+}
+
+/* All whole lines of b; what is left of it stays.  As show. */
+static int
+show_all(struct buf *b)
+{
+	int status = -1;
+	size_t from = 0;
+	char *lf;
+
+	while (status == -1 && b->len > from && (lf = memchr(b->data + from, '\n', b->len - from)) != NULL) {
+		*lf = '\0';
+		status = show(b->data + from);
+		from = (size_t)(lf - b->data) + 1;
+	}
+	if (from > 0) {
+		memmove(b->data, b->data + from, b->len - from);
+		b->len -= from;
+	}
+	return status;
+}
+
+/* ---- the running server ---------------------------------------------------------------- */
+
+static int
+server_connect(const char *path)
+{
+	struct sockaddr_un a;
+	int fd = *path ? socket(AF_UNIX, SOCK_STREAM, 0) : -1, error;
+
+	if (fd == -1)
+		return -1;
+	memset(&a, 0, sizeof a);
+	a.sun_family = AF_UNIX;
+	memcpy(a.sun_path, path, strlen(path));
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int
+ask(int fd, const char *line)
+{
+	struct buf b = { 0 };
+	char part[16384];
+	int status = -1;
+	ssize_t n;
+
+	if (write(fd, line, strlen(line)) == -1 || write(fd, "\n", 1) == -1)
+		return EX_IOERR;
+	while (status == -1 && (n = read(fd, part, sizeof part)) > 0)
+		status = buf_add(&b, part, (size_t)n) == -1 ? EX_SOFTWARE : show_all(&b);
+	buf_free(&b);
+	if (status == -1)
+		fputs("smtpd: the server has closed the connection\n", stderr);
+	return status == -1 ? EX_IOERR : status;
+}
+
+/* ---- no server ------------------------------------------------------------------------------ */
+
+/* What we make there must be its owner's, not root's. */
+static void
+become_owner(const struct config *c)
+{
+	struct stat st;
+
+	if (geteuid() != 0 || stat(c->servers->mailroot, &st) == -1 || st.st_uid == 0)
+		return;
+	if (setegid(st.st_gid) == -1 || seteuid(st.st_uid) == -1)
+		die(EX_NOPERM, "cannot act as the owner of %s: %s", c->servers->mailroot, strerror(errno));
+}
+
+static int
+alone(const struct config *c, const char *line)
+{
+	struct request r;
+	int over, status = -1;
+
+	memset(&r, 0, sizeof r);
+	r.config = c;
+	r.own = r.alone = true;
+	become_owner(c);
+	random_open();
+	vservers_look(c);
+	for (over = request_begin(&r, line) == -1; status == -1; clock_turn()) {
+		if (!over)
+			over = request_step(&r);
+		status = show_all(&r.out);
+	}
+	request_end(&r);
+	vservers_close();
+	return status;
+}
+
+/* ---- the sub-command --------------------------------------------------------------------------- */
+
+/* The words as a request has them: flags in front, tabs between. */
+static int
+line_make(struct buf *b, const char *server, bool json, int argc, char **argv)
+{
+	int answer = buf_addf(b, "%s%s%s%s", json ? "json\t" : "", server ? "server=" : "", server ? server : "", server ? "\t" : "");
+
+	for (int i = 0; i < argc && answer == 0; i++)
+		answer = strpbrk(argv[i], "\t\n") != NULL ? -1 : buf_addf(b, "%s%s", i > 0 ? "\t" : "", argv[i]);
+	return answer;
+}
+
+/* Options may stand anywhere behind the word: they are taken out. */
+static void
+options_take(int *argc, char **argv, const char **file, const char **server, bool *json)
+{
+	int n = 0;
+
+	for (int i = 0; i < *argc; i++)
+		if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
+			*json = true;
+		else if (strcmp(argv[i], "-f") == 0 && i + 1 < *argc)
+			*file = argv[++i];
+		else if (strcmp(argv[i], "-S") == 0 && i + 1 < *argc)
+			*server = argv[++i];
+		else
+			argv[n++] = argv[i];
+	*argc = n;
+}
+
+int
+console(const char *file, int argc, char **argv)
+{
+	const char *server = NULL;
+	struct buf line = { 0 };
+	char path[PATH_SIZE];
+	struct config *c;
+	bool json = false;
+	int fd, status;
+
+	options_take(&argc, argv, &file, &server, &json);
+	if (line_make(&line, server, json, argc, argv) == -1)
+		die(EX_USAGE, "no tabs and no line ends in what is asked");
+	if ((c = config_load(file)) == NULL)
+		return EX_CONFIG;
+	fd = server_connect(control_path(c, path));
+	if (fd == -1 && errno == EACCES)
+		die(EX_NOPERM, "%s: %s", path, strerror(errno));
+	status = fd != -1 ? ask(fd, line.data) : alone(c, line.data);
+	if (fd != -1)
+		close(fd);
+	buf_free(&line);
+	config_release(c);
+	return fflush(stdout) == EOF ? EX_IOERR : status;
+}
