@@ -13,8 +13,32 @@ PREFIX  = /usr/local
 MANDIR  = $(PREFIX)/share/man
 
 # In the order of the calls, which go down.
-REST = console.o control.o operate.o vserver.o session.o reply.o parameter.o policy.o pickup.o relay.o dest.o spool.o report.o mime.o view.o message.o \
-	route.o config.o settings.o dns.o address.o conn.o disk.o log.o
+REST = console.o \
+	control.o \
+	operate.o \
+	vserver.o \
+	session.o \
+	reply.o \
+	parameter.o \
+	policy.o \
+	pickup.o \
+	relay.o \
+	dest.o \
+	drop.o \
+	outcome.o \
+	spool.o \
+	report.o \
+	mime.o \
+	view.o \
+	message.o \
+	route.o \
+	config.o \
+	settings.o \
+	dns.o \
+	address.o \
+	conn.o \
+	disk.o \
+	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool test/unit_report test/unit_mime

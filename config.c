@@ -1085,6 +1085,14 @@ config_offers(const struct server *s, int extension)
 	return !(hidden & extension);
 }
 
+bool
+config_local(const struct server *s, const char *address)
+{
+	const char *at = strrchr(address, '@');
+
+	return at == NULL || domain_local(config_domain(s, at + 1));
+}
+
 long long
 config_expires(const struct server *s, long long arrival, bool local)
 {

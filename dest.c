@@ -255,7 +255,7 @@ dest_take(struct destination *d, const struct id *id)
 	for (size_t i = 0; m != NULL && i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
 
-		r->chosen = r->outcome == RCPT_OPEN && !spool_local(d->owner->spool, r->address) &&
+		r->chosen = r->outcome == RCPT_OPEN && !config_local(conf(d), r->address) &&
 		    strcmp(route_name(conf(d), r->address, name), d->name) == 0;
 		chosen += r->chosen;
 	}
@@ -350,7 +350,7 @@ dest_fail(struct destination *d, const char *words, const char *host, const char
 	dest_remember(d, words, host, transcript);
 	for (size_t i = 0; i < d->count && i < TOUCHED_MAX; i++) {
 		spool_touch(sp, &d->queue[d->first + i], d->next);
-		spool_note(sp, &d->queue[d->first + i], words, transcript, d->next);
+		outcome_note(sp, &d->queue[d->first + i], words, transcript, d->next);
 	}
 	dest_soon(d);
 	log_line("- destination=%s server=\"%s\" waiting=%lu seconds=%lld reason=\"%s\"",
@@ -374,7 +374,7 @@ dest_look(struct destination *d, struct id id)
 	for (size_t i = 0; i < m->env.count; i++)
 		if (m->env.rcpt[i].chosen)
 			recipient_outcome(&m->env.rcpt[i], RCPT_DEFERRED, d->words, d->host);
-	spool_conclude(d->owner->spool, m, &a);
+	outcome_conclude(d->owner, m, &a);
 	spool_release(m);
 }
 
@@ -426,7 +426,7 @@ dests_route(struct vserver *v, const struct message *m)
 		const struct recipient *r = &m->env.rcpt[i];
 		const char *to;
 
-		if (r->outcome != RCPT_OPEN || spool_local(v->spool, r->address))
+		if (r->outcome != RCPT_OPEN || config_local(v->conf, r->address))
 			continue;
 		to = route_name(v->conf, r->address, name);
 		if (d != NULL && strcmp(d->name, to) == 0)

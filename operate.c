@@ -167,6 +167,16 @@ moment(char out[24], long long second)
 	return out;
 }
 
+/* What the log says of it is for him too. */
+static void
+lines_told(struct request *r, const struct buf *lines)
+{
+	const char *at = lines->data ? lines->data : "";
+
+	for (; *at != '\0'; at += strcspn(at, "\n") + 1)
+		answer(r, '!', "%.*s", (int)strcspn(at, "\n"), at);
+}
+
 /* ---- who asks ------------------------------------------------------------------------------- */
 
 static bool
@@ -606,7 +616,7 @@ message_fail(struct request *r, const struct entry *e)
 			m->env.rcpt[i].chosen = true;
 			recipient_outcome(&m->env.rcpt[i], RCPT_REJECTED, words, NULL);
 		}
-	spool_conclude(r->v->spool, m, &a);
+	outcome_conclude(r->v, m, &a);
 	spool_release(m);
 	return 0;
 }
@@ -709,26 +719,28 @@ folder_end(const struct request *r, int pass)
 static bool
 mailroot_open(struct request *r)
 {
-	char why[1200];
+	struct buf lines = { 0 };
 
 	r->opened = false;
 	if (!rows[r->row].acts || r->v->spool != NULL)
 		return true;
-	if ((r->v->spool = spool_open(r->v->conf, why, sizeof why)) != NULL)
-		return r->opened = true;
-	answer(r, '!', "%s", why);
-	r->status = EX_UNAVAILABLE;
-	return false;
+	log_copy = &lines;
+	r->opened = vserver_open(r->v) == 0;
+	log_copy = NULL;
+	if (!r->opened) {
+		lines_told(r, &lines);
+		r->status = EX_UNAVAILABLE;
+	}
+	buf_free(&lines);
+	return r->opened;
 }
 
 static void
 mailroot_close(struct request *r)
 {
 	view_close(&r->view);
-	if (r->opened) {
-		spool_close(r->v->spool);
-		r->v->spool = NULL;
-	}
+	if (r->opened)
+		vserver_close(r->v);
 	r->opened = false;
 }
 
@@ -870,16 +882,6 @@ domains(struct request *r)
 }
 
 /* ---- servers ---------------------------------------------------------------------------------------------------------- */
-
-/* What the log says of it is for him too. */
-static void
-lines_told(struct request *r, const struct buf *lines)
-{
-	const char *at = lines->data ? lines->data : "";
-
-	for (; *at != '\0'; at += strcspn(at, "\n") + 1)
-		answer(r, '!', "%.*s", (int)strcspn(at, "\n"), at);
-}
 
 /* What he wants of it cannot be had in this state; NULL: it can. */
 static const char *

@@ -192,7 +192,7 @@ message_done(struct relay *r)
 	bool more = recipient_next(r, 0) < r->m->env.count;
 	struct id id = r->m->id;
 
-	spool_conclude(r->dest->owner->spool, r->m, &a);
+	outcome_conclude(r->dest->owner, r->m, &a);
 	dest_done(r->dest, &id);
 	spool_release(r->m);
 	r->m = NULL;

@@ -501,7 +501,7 @@ recipient_allowed(struct session *s, const struct path *p)
 {
 	struct verdict v = policy_recipient(s->conf, &s->conn.peer, p);
 
-	if (v.reply == R_RECIPIENT && v.local && !spool_quota(s->owner->spool))
+	if (v.reply == R_RECIPIENT && v.local && !drop_quota(s->owner))
 		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
 	if (v.reply == R_RECIPIENT)
 		return 0;

@@ -9,11 +9,11 @@
  *	those who can go on do			(session_step, relays_step)
  *	newcomers are let in
  *	Pickup and the schedule			(pickup_step, spool_step)
- *	what is due elsewhere goes there	(dests_route, relays_start)
+ *	what is due is delivered or queued	(drop_deliver, dests_route, relays_start)
  *	before a commit, those who are ready by now go on, a few times
  *	THE COMMIT of all that reached its end	(spool_sync)
  *	its replies are made ready		(session_committed)
- *	delivery of what was committed		(spool_settle)
+ *	delivery of what was committed		(spool_settle, drop_deliver)
  *	the replies leave			(session_resume)
  *
  * Who is turned away when a table is full is decided here, in advance: the

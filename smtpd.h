@@ -468,12 +468,20 @@ enum state { GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 /* What is true in each stands at the head of vserver.c. */
 enum vstate { STOPPED, RUNNING, PAUSED, STOPPING, LEAVING };
 
+/* What a Drop folder has in it. */
+struct usage {
+	msec counted;		/* tick; 0: never */
+	long long octets;
+	bool full;		/* a message did not fit since then */
+};
+
 struct vserver {
 	const struct server *conf;	/* of today */
 	enum vstate state;
 	bool delivers;			/* what waits in its Queue is on its way */
 	bool failed;			/* it could not be started */
 	struct spool *spool;
+	struct usage drop;
 	struct pickup *pickup;
 	long long sessions, relays;
 	struct vserver *next;
@@ -800,6 +808,7 @@ bool domain_local(const struct domain *d);
 bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
 /* The path of one of its folders: relative ones are below the mailroot.  -1: too long. */
 int config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE]);
+bool config_local(const struct server *s, const char *address);	/* is its domain ours? */
 /* When a message of this arrival, for our own domains or others, is given up;
  * and when its sender is told of the delay, LLONG_MAX never.  Seconds since 1970. */
 long long config_expires(const struct server *s, long long arrival, bool local);
@@ -875,13 +884,11 @@ int spool_configure(struct spool *sp, const struct server *s, char *why, size_t 
 void spool_again(struct spool *sp, const struct id *id);
 /* Lower *until to when the spool next has work. */
 void spool_want(const struct spool *sp, msec *until);
-/* What is due by now: ours is delivered, the rest made ready. */
+/* A turn begins, in which so many that are due may be looked at. */
 void spool_step(struct spool *sp);
 
 /* Is there room for a message of this size?  0, or errno. */
 int spool_room(struct spool *sp, long long size);
-/* Is the default domain's Drop within its quota? */
-bool spool_quota(struct spool *sp);
 /* A new message, no file yet; NULL: out of memory. */
 struct message *spool_new(const struct id *id);
 /* Make its file in SortTemp, which begins with the envelope and `head`. */
@@ -895,33 +902,35 @@ void spool_commit(struct spool *sp, struct message *m);
 bool spool_pending(const struct spool *sp);
 /* THE COMMIT.  Sync, rename into Queue, sync the folder, for the whole batch. */
 void spool_sync(struct spool *sp);
-/* Deliver what was committed, and free the batch. */
+/* The batch is over: what was committed is ready, the rest is freed. */
 void spool_settle(struct spool *sp);
 /* What the last commit did and how long it took, for the trace. */
 const char *spool_account(const struct spool *sp);
 
 /*
- * What waits for a next hop, and what becomes of it.  A message from
- * spool_ready or spool_take is the caller's until spool_release.
+ * What is to be delivered.  A message from spool_ready or spool_take is the
+ * caller's until spool_release.
  */
 
-/* The next one that is due and has open recipients elsewhere; or NULL. */
+/* The next one: between spool_step and spool_settle what is due, then what was
+ * committed; or NULL.  Take them all before anything else is looked at: a report
+ * among them has marks to be made. */
 struct message *spool_ready(struct spool *sp);
 /* Open one in Queue: fd, envelope, body.  NULL: it is not there, or cannot be
  * read now and is looked at again later; or, errno is EAGAIN, a report on it is
  * not yet committed. */
 struct message *spool_take(struct spool *sp, const struct id *id);
+/* Open the file of one whose envelope is known; 0 or -1. */
+int spool_reopen(struct spool *sp, struct message *m);
 void spool_release(struct message *m);		/* NULL is fine */
-/* Is this recipient's domain ours? */
-bool spool_local(const struct spool *sp, const char *address);
+/* It goes from Queue; noted: Queue/ID.txt may stand beside it. */
+void spool_remove(struct spool *sp, const struct id *id, bool noted);
 /* Look at it again at this second; the file's mtime says so too. */
 void spool_wait(struct spool *sp, const struct id *id, long long second);
 /* The same, after local-retry: something failed here. */
 void spool_later(struct spool *sp, const struct id *id);
 /* Only the mtime: who waits in another queue. */
 void spool_touch(struct spool *sp, const struct id *id, long long second);
-/* An attempt is over: marks, reports, transcript, schedule, end. */
-void spool_conclude(struct spool *sp, struct message *m, const struct attempt *a);
 /* All that waits is due now. */
 void spool_retry(struct spool *sp);
 /* A name was removed from Queue that must not come back. */
@@ -931,15 +940,34 @@ void spool_changed(struct spool *sp);
  * where it came from.  -1: it stays where it is. */
 int spool_badmail(struct spool *sp, const char *from, const struct id *id,
     const char *origin, const char *why);
-/* Paths in its folders, of any name or of a message's. */
+/* Its folders, and paths in them, of any name or of a message's. */
+const char *spool_folder(const struct spool *sp, enum folder f);
 char *spool_path(const struct spool *sp, char out[PATH_SIZE], enum folder f, const char *name);
 char *spool_path_id(const struct spool *sp, char out[PATH_SIZE], enum folder f,
     const struct id *id, const char *end);
-/* Leave words, and the conversation, beside a message that waits. */
-void spool_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
 /* Call take with each name in a folder but dot-files; false from it means a
  * stranger, who is mentioned in the log.  -1: the folder cannot be read. */
 int spool_each(struct spool *sp, enum folder f, bool (*take)(void *, const char *), void *with);
+
+/* ---- outcome.c: what an attempt came to ---------------------------------------- */
+
+/* Complete what a crash left of reports; before anything is looked at. */
+void outcome_open(struct vserver *v);
+/* Before an attempt, once for what spool_ready gave: false when there is nothing
+ * to attempt. */
+bool outcome_begin(struct vserver *v, const struct message *m);
+/* An attempt is over: marks, reports, transcript, schedule, end. */
+void outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a);
+/* Leave words, and the conversation, beside a message that waits. */
+void outcome_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
+
+/* ---- drop.c: delivery to those who live here -------------------------------------- */
+
+/* Is the default domain's Drop within its quota? */
+bool drop_quota(struct vserver *v);
+/* Deliver what spool_ready gave to those who live here; true: somebody elsewhere
+ * is open. */
+bool drop_deliver(struct vserver *v, struct message *m);
 
 /* ---- mime.c: a message without 8-bit octets ---------------------------------- */
 
@@ -1101,6 +1129,9 @@ void vservers_tidy(void);
 void vservers_reload(const struct config *c);
 void vservers_close(void);		/* in order; then none is left */
 
+/* Its mailroot, for one that stands still: -1 the log says why not. */
+int vserver_open(struct vserver *v);
+void vserver_close(struct vserver *v);
 struct session *vservers_session(size_t i);	/* the i-th, or NULL */
 void vservers_end(size_t i);			/* tell it, and close it */
 /* Those of a configuration, when there is no server: only to look at. */

@@ -12,11 +12,11 @@
  *	file                    what it means
  *	SortTemp/ID.eml         being written; nobody was promised anything
  *	SortTemp/ID.claim       somebody's file from Pickup, being read
- *	SortTemp/ID.marks       whom the report ID is about
+ *	SortTemp/ID.marks       whom the report ID is about: outcome.c
  *	Queue/ID.eml            ours; its mtime is when it is next looked at
  *	Queue/ID.txt            what its last attempt came to
  *	Queue/ID.held           an operator holds it: nobody looks at it
- *	Drop/ID.eml             delivered (.ID.tmp: a copy being written)
+ *	Drop/ID.eml             delivered: drop.c
  *	Badmail/ID.eml, ID.txt  neither delivered nor returned, and why
  *
  * The promise: a reply of 250 leaves only after spool_sync, which has made the
@@ -26,16 +26,15 @@
  * else is read from its file when the time comes.  A message may wait for more
  * than one time: then its file has the earliest.
  *
- * An attempt sets what has become of the chosen recipients; spool_conclude does
- * the rest.  Whom the sender must be told of keeps his x-receiver until the
- * report is committed: ID.marks says what is then to be written where.  So a
- * report is made once, whatever the moment of a crash.
+ * What is committed, and what is due, is given out by spool_ready; what becomes
+ * of it is for drop.c, dest.c and outcome.c.
  *
  * After a crash, whatever the moment (spool_open):
  *	SortTemp/ID.eml         removed: it was not acknowledged
  *	SortTemp/ID.claim       if Queue/ID.eml stands, removed; else read again
  *	                        (pickup_open)
- *	SortTemp/ID.marks       made, if Queue/ID.eml stands; else forgotten
+ *	SortTemp/ID.marks       made, if Queue/ID.eml stands (outcome_open); else
+ *	                        removed
  *	Queue/ID.eml            waits for its time, as before
  * A claim is removed after the commit and before the delivery, so it never
  * outlives its message in Queue; nor do marks.
@@ -56,7 +55,6 @@
 #define BADMAIL_INTERVAL 600000	/* between looks at the limits of Badmail, ms */
 #define FIRST_LOOK       0	/* due, of what was there at the start */
 #define NOTE_OCTETS      8192	/* of ID.txt beside a queued message */
-#define QUOTA_INTERVAL   10000	/* between counts of a Drop folder */
 
 /* What waits in Queue: 24 octets each. */
 struct waiting {
@@ -72,13 +70,11 @@ struct spool {
 	size_t waiting, heap_room;
 	struct message *batch, **batch_end;
 	size_t batch_count;
-	struct message *ready, **ready_end;	/* due, with recipients elsewhere */
+	struct message *ready, **ready_end;	/* committed, and to be delivered */
+	int looks;			/* at what is due, that this turn has left */
 	bool dirty;			/* names were removed from Queue since its last sync */
 	msec room_at;			/* tick of the last statvfs */
 	long long room;			/* octets it left us, beyond the reserve */
-	msec drop_at;			/* tick of the last count of Drop */
-	long long drop_used;
-	bool drop_full;			/* a message did not fit since then */
 	msec badmail_at;		/* tick of the last look at Badmail; 0: it is time */
 	char account[120];		/* of the last commit, for the trace */
 	struct spool *next;
@@ -87,6 +83,12 @@ struct spool {
 static struct spool *spools;		/* those that are open */
 
 /* ---- names ---------------------------------------------------------------------- */
+
+const char *
+spool_folder(const struct spool *sp, enum folder f)
+{
+	return sp->folder[f];
+}
 
 char *
 spool_path(const struct spool *sp, char out[PATH_SIZE], enum folder f, const char *name)
@@ -279,75 +281,10 @@ badmail_prune(struct spool *sp)
 	disk_prune(sp->folder[BADMAIL], most[0], most[1]);
 }
 
-/* ---- delivery into Drop -------------------------------------------------------------------- */
+/* ---- a message that waits ------------------------------------------------------------------ */
 
-static bool
-quota_has(struct spool *sp, long long size)
-{
-	long long quota = sp->server->home->quota;
-
-	if (quota == UNLIMITED)
-		return true;
-	if (sp->drop_at == 0 || now.tick - sp->drop_at >= QUOTA_INTERVAL) {
-		sp->drop_at = now.tick;
-		sp->drop_used = disk_usage(sp->folder[DROP]);
-		sp->drop_full = false;
-	}
-	return sp->drop_used < quota && size <= quota - sp->drop_used;
-}
-
-bool
-spool_quota(struct spool *sp)
-{
-	return quota_has(sp, 1) && !sp->drop_full;
-}
-
-/* The copy is written in Drop, which may be on another file system, under a
- * name that readers pass over; then it stands under the message's own name, so
- * that doing it again after a crash replaces it. */
-static int
-drop_copy(struct spool *sp, const struct id *id, int fd, off_t body, struct envelope *local)
-{
-	char temp[PATH_SIZE], path[PATH_SIZE], text[ID_SIZE], name[ID_SIZE + 8];
-	struct buf head = { 0 };
-	int answer = envelope_write(local, &head);
-
-	snprintf(name, sizeof name, ".%s.tmp", id_text(id, text));
-	if (answer == 0)
-		answer = disk_copy(fd, body, &head, spool_path(sp, temp, DROP, name),
-		    spool_path_id(sp, path, DROP, id, ".eml"));
-	buf_free(&head);
-	return answer == -1 ? -1 : disk_folder(sp->folder[DROP]);
-}
-
-/* Who lives here?  In *local, which shares the strings of e, they are open,
- * and nobody else is; even those who were served, for a copy that replaces
- * theirs must name them too.  Answers how many are open in e. */
-static size_t
-envelope_local(const struct spool *sp, const struct envelope *e, struct envelope *local)
-{
-	size_t n = 0;
-
-	*local = *e;
-	if ((local->rcpt = memory(NULL, (e->count + 1) * sizeof *e->rcpt)) == NULL)
-		return 0;
-	memcpy(local->rcpt, e->rcpt, e->count * sizeof *e->rcpt);
-	for (size_t i = 0; i < e->count; i++) {
-		enum outcome *o = &local->rcpt[i].outcome;
-
-		if (*o == RCPT_REJECTED || !spool_local(sp, e->rcpt[i].address)) {
-			*o = RCPT_REJECTED;
-			continue;
-		}
-		n += *o == RCPT_OPEN;
-		*o = RCPT_OPEN;
-	}
-	return n;
-}
-
-/* Open the queued file of a message whose envelope is known. */
-static int
-message_open(struct spool *sp, struct message *m)
+int
+spool_reopen(struct spool *sp, struct message *m)
 {
 	char path[PATH_SIZE];
 
@@ -356,148 +293,15 @@ message_open(struct spool *sp, struct message *m)
 	return m->fd == -1 ? -1 : 0;
 }
 
-/* Write a mark over a recipient's name in the file; all have ten octets.  The
- * file's time is the schedule's, and stays. */
-static int
-mark(int fd, off_t at, const char *word)
-{
-	struct timespec t[2];
-	struct stat st;
-
-	if (disk_refused("write") || fstat(fd, &st) == -1 || pwrite(fd, word, 10, at) != 10)
-		return -1;
-	t[0] = st.st_atim;
-	t[1] = st.st_mtim;
-	return futimens(fd, t);
-}
-
-/* The local part of a delivery: 1 the file has moved, 0 its recipients have
- * copies, -1 errno. */
-static int
-deliver_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
-{
-	char from[PATH_SIZE], to[PATH_SIZE];
-
-	if (!quota_has(sp, m->size)) {
-		sp->drop_full = true;
-		errno = EDQUOT;
-		return -1;
-	}
-	if (locals == m->env.count) {		/* nobody else is named in it */
-		if (disk_rename(spool_path_id(sp, from, QUEUE, &m->id, ".eml"), spool_path_id(sp, to, DROP, &m->id, ".eml")) == 0) {
-			if (m->noted)
-				unlink(spool_path_id(sp, from, QUEUE, &m->id, ".txt"));
-			return 1;
-		}
-		if (errno != EXDEV)
-			return -1;
-	}
-	return message_open(sp, m) == -1 ? -1 : drop_copy(sp, &m->id, m->fd, (off_t)m->body, local);
-}
-
-/* An attempt at the recipients who live here; true: the file has moved. */
-static bool
-attempt_local(struct spool *sp, struct message *m, struct envelope *local, size_t locals)
-{
-	struct attempt a = { .local = true };
-	char words[WORDS_SIZE], text[ID_SIZE], to[400], value[ARGS_OCTETS + 1];
-	int answer;
-
-	envelope_text(local, RCPT_OPEN, to, sizeof to);
-	for (size_t i = 0; i < m->env.count; i++)
-		if (args_value(m->env.rcpt[i].args, "NOTIFY", value) && text_compare(value, "NEVER") != 0)
-			message_open(sp, m);	/* there may be a report on it, and its name is to change */
-	if ((answer = deliver_local(sp, m, local, locals)) != -1) {
-		sp->drop_used += m->size;
-		log_line("%s delivered folder=%s to=%s", id_text(&m->id, text), sp->server->home->drop, to);
-	}
-	snprintf(words, sizeof words, "%s %.500s: %s", errno == EDQUOT ? "4.2.2" : errno == ENOSPC ? "4.3.1" : "4.3.0", sp->folder[DROP],
-	    errno == EDQUOT ? "the drop folder is over its quota" : strerror(errno));
-	for (size_t i = 0; i < m->env.count; i++) {
-		struct recipient *r = &m->env.rcpt[i];
-
-		r->chosen = local->rcpt[i].outcome == RCPT_OPEN && r->outcome == RCPT_OPEN;
-		if (r->chosen)
-			recipient_outcome(r, answer == -1 ? RCPT_DEFERRED : RCPT_ACCEPTED, answer == -1 ? words : NULL, NULL);
-	}
-	a.moved = answer == 1;
-	spool_conclude(sp, m, &a);
-	return a.moved;
-}
-
-/* Nothing is open any more: it goes, or what nobody can be told of is kept. */
-static void
-message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted)
+void
+spool_remove(struct spool *sp, const struct id *id, bool noted)
 {
 	char path[PATH_SIZE];
-	bool rejected = false;
 
-	for (size_t i = 0; i < e->count; i++)
-		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
-	spool_path_id(sp, path, QUEUE, id, ".eml");
-	if (rejected && *e->sender == '\0') {
-		if (spool_badmail(sp, path, id, "Queue",
-		    "it could not be delivered, and has no sender to whom it could be returned") == -1)
-			spool_later(sp, id);
-		return;
-	}
-	if (unlink(path) == 0)
+	if (unlink(spool_path_id(sp, path, QUEUE, id, ".eml")) == 0)
 		sp->dirty = true;
 	if (noted)
 		unlink(spool_path_id(sp, path, QUEUE, id, ".txt"));
-}
-
-/* One look at a queued message whose envelope is in m: what is ours is
- * delivered; who lives elsewhere is made ready.  Takes m. */
-static void
-deliver(struct spool *sp, struct message *m)
-{
-	struct envelope local;
-	size_t locals;
-	bool moved = false;
-
-	if (envelope_open(&m->env) == 0) {	/* marked, and then came the end */
-		message_end(sp, &m->id, &m->env, true);
-		spool_release(m);
-		return;
-	}
-	locals = envelope_local(sp, &m->env, &local);
-	if (local.rcpt == NULL) {
-		spool_later(sp, &m->id);
-		spool_release(m);
-		return;
-	}
-	if (locals > 0)
-		moved = attempt_local(sp, m, &local, locals);
-	free(local.rcpt);
-	if (m->fd != -1)
-		close(m->fd);
-	m->fd = -1;
-	if (moved || envelope_open(&m->env) == 0) {
-		spool_release(m);
-		return;
-	}
-	m->next = NULL;
-	*sp->ready_end = m;
-	sp->ready_end = &m->next;
-}
-
-struct message *
-spool_ready(struct spool *sp)
-{
-	struct message *m = sp->ready;
-
-	if (m != NULL && (sp->ready = m->next) == NULL)
-		sp->ready_end = &sp->ready;
-	return m;
-}
-
-bool
-spool_local(const struct spool *sp, const char *address)
-{
-	const char *at = strrchr(address, '@');
-
-	return at == NULL || domain_local(config_domain(sp->server, at + 1));
 }
 
 struct message *
@@ -530,277 +334,50 @@ spool_take(struct spool *sp, const struct id *id)
 	return NULL;
 }
 
-/* ---- what an attempt came to ------------------------------------------------------------------- */
 
-/* What a mark means while its report is on its way: SortTemp/ID.marks, ID of
- * the report, has the id of the message, then marks and where to write them.
- * They are written when the report is committed; see the head of this file. */
-static int
-marks_write(struct spool *sp, const struct report *r, const struct id *id)
+/* Its time has come; or, the first time after a start, its file says when it does. */
+static struct message *
+look(struct spool *sp, const struct waiting *w)
 {
-	const char *word = r->action == FAILED ? "x-rejected" : "x-notified";
-	char path[PATH_SIZE], text[ID_SIZE];
-	struct buf b = { 0 };
-	int answer = buf_addf(&b, "%s\n", id_text(&r->m->id, text));
-
-	for (size_t i = 0; answer == 0 && i < r->m->env.count; i++)
-		if (report_covers(r, &r->m->env.rcpt[i]))
-			answer = buf_addf(&b, "%s %lld\n", word, (long long)r->m->env.rcpt[i].mark);
-	if (answer == 0)
-		answer = disk_file(spool_path_id(sp, path, SORTTEMP, id, ".marks"), b.data, b.len);
-	buf_free(&b);
-	return answer == -1 ? -1 : disk_folder(sp->folder[SORTTEMP]);
-}
-
-/* Marks were written: has the file an open recipient left? */
-static void
-message_look(struct spool *sp, const struct id *id, int fd)
-{
-	struct envelope e;
-	const char *why;
-
-	if (envelope_load(fd, &e, &why) == -1)
-		return;
-	if (envelope_open(&e) == 0)
-		message_end(sp, id, &e, true);
-	envelope_free(&e);
-}
-
-/* The report is committed: make its marks; or it was not, and nothing has
- * happened.  -1: they could not be made, and then the report must wait for them,
- * or it would be made again. */
-static int
-marks_settle(struct spool *sp, const struct id *report, bool kept)
-{
-	char path[PATH_SIZE], queued[PATH_SIZE], text[ID_SIZE], word[11];
-	FILE *f = fopen(spool_path_id(sp, path, SORTTEMP, report, ".marks"), "r");
-	int fd = -1, answer = 0;
-	long long at;
-	struct id id;
-
-	if (f == NULL)
-		return errno == ENOENT ? 0 : -1;
-	if (fscanf(f, "%35s", text) == 1 && id_parse(&id, text, strlen(text)) == 0 && kept &&
-	    (fd = disk_open(spool_path_id(sp, queued, QUEUE, &id, ".eml"), O_RDWR)) == -1 && errno != ENOENT)
-		answer = -1;
-	while (fd != -1 && answer == 0 && fscanf(f, "%10s %lld", word, &at) == 2)
-		answer = mark(fd, (off_t)at, word);
-	fclose(f);
-	if (fd != -1 && answer == 0 && (answer = disk_sync(fd)) == 0)
-		message_look(sp, &id, fd);
-	if (fd != -1)
-		close(fd);
-	if (answer == 0)
-		unlink(path);
-	return answer;
-}
-
-/* Its envelope, to the original's sender; a copy of failures to whom the
- * operator named. */
-static int
-report_envelope(const struct report *r, const struct buf *text, struct envelope *e)
-{
-	const char *copy = r->action == FAILED ? r->server->ndr_copy_to : NULL;
-
-	if (envelope_sender(e, "", report_args(r, text)) == -1 || envelope_add(e, r->m->env.sender, NULL) == -1)
-		return -1;
-	return copy != NULL && !envelope_has(e, copy) ? envelope_add(e, copy, NULL) : 0;
-}
-
-/* Write the report into the batch; -1: it could not be. */
-static int
-report_send(struct spool *sp, const struct report *r)
-{
-	char text[ID_SIZE], of[ID_SIZE], to[300], path[PATH_SIZE];
-	struct buf b = { 0 };
-	struct message *m;
-	struct id id;
-
-	id_next(&id);
-	if ((m = spool_new(&id)) == NULL)
-		return -1;
-	m->report = r->action == FAILED || r->action == DELAYED;
-	m->of = r->m->id;
-	if (report_write(r, &id, &b) == -1 || report_envelope(r, &b, &m->env) == -1 ||
-	    (m->report && marks_write(sp, r, &id) == -1) ||
-	    spool_create(sp, m, "") == -1 || spool_write(m, b.data, b.len) == -1) {
-		log_line("%s cannot be reported on: %s; it is tried again", id_text(&r->m->id, text), strerror(errno));
-		unlink(spool_path_id(sp, path, SORTTEMP, &id, ".marks"));
-		spool_abandon(sp, m);
-		buf_free(&b);
-		return -1;
-	}
-	buf_free(&b);
-	log_line("%s bounce of=%s to=%s action=%s", id_text(&id, text), id_text(&r->m->id, of),
-	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), report_action(r->action));
-	spool_commit(sp, m);
-	return 0;
-}
-
-/* One report for all recipients it covers; none when it covers nobody.  -1: the
- * disk would not take it. */
-static int
-report_some(struct spool *sp, struct message *m, const struct attempt *a, enum action action)
-{
-	struct report r = { action, sp->server, m, a, config_expires(sp->server, m->id.second, a->local) };
-	bool any = false;
-
-	for (size_t i = 0; i < m->env.count; i++)
-		any |= report_covers(&r, &m->env.rcpt[i]);
-	if (!any)
-		return 0;
-	if (message_open(sp, m) == -1 || report_send(sp, &r) == -1)
-		return -1;
-	/* Until the report is committed they are as good as open. */
-	for (size_t i = 0; action == FAILED && i < m->env.count; i++)
-		if (report_covers(&r, &m->env.rcpt[i]))
-			m->env.rcpt[i].outcome = RCPT_REPORTED;
-	return 0;
-}
-
-void
-spool_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next)
-{
+	long long second = now.wall / 1000, due = w->due == FIRST_LOOK ? file_due(sp, &w->id) : second;
 	char path[PATH_SIZE];
-	struct buf b = { 0 };
-	int fd = -1;
+	struct message *m = NULL;
 
-	report_note(&b, words, transcript, next);
-	if (file_due(sp, id) != 0)		/* else somebody took it out */
-		fd = open(spool_path_id(sp, path, QUEUE, id, ".txt"), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0640);
-	if (fd != -1 && write(fd, b.data, b.len) != (ssize_t)b.len)
-		unlink(path);
-	if (fd != -1)
-		close(fd);
-	buf_free(&b);
+	errno = 0;
+	if (w->due == FIRST_LOOK && due == 0)
+		return NULL;		/* it is gone, or is no file */
+	if (due > second)
+		heap_push(sp, due, &w->id);
+	else if ((m = spool_take(sp, &w->id)) != NULL)
+		m->report = access(spool_path_id(sp, path, SORTTEMP, &w->id, ".marks"), F_OK) == 0 || errno != ENOENT;
+	else if (errno == EAGAIN)
+		heap_push(sp, second + 1, &w->id);
+	return m;
 }
 
-/* Whose time is over?  And when is the next attempt at the others, 0 none. */
-static long long
-outcomes_time(struct spool *sp, struct message *m, const struct attempt *a)
+struct message *
+spool_ready(struct spool *sp)
 {
-	const struct server *s = sp->server;
-	long long second = now.wall / 1000, over = config_expires(s, m->id.second, a->local);
-	long long notify = config_notifies(s, m->id.second, a->local), next;
-	size_t deferred = 0;
+	struct message *m = sp->ready;
 
-	next = a->next ? a->next : a->local ? second + s->local_retry / 1000 : config_attempt(s, m->id.second, false);
-	for (size_t i = 0; i < m->env.count; i++) {
-		struct recipient *r = &m->env.rcpt[i];
+	if (m != NULL && (sp->ready = m->next) == NULL)
+		sp->ready_end = &sp->ready;
+	while (m == NULL && sp->looks > 0 && sp->waiting > 0 && sp->heap[0].due * 1000 <= now.wall) {
+		struct waiting w = heap_pop(sp);
 
-		if (!r->chosen || r->outcome != RCPT_DEFERRED)
-			continue;
-		r->expired = over <= second;
-		r->outcome = r->expired ? RCPT_REJECTED : RCPT_DEFERRED;
-		deferred += !r->expired;
-		if (!r->notified && notify > second && notify < next)
-			next = notify;
+		while (sp->waiting > 0 && sp->heap[0].due == w.due && memcmp(&sp->heap[0].id, &w.id, sizeof w.id) == 0)
+			heap_pop(sp);
+		sp->looks--;
+		m = look(sp, &w);
 	}
-	return deferred == 0 ? 0 : next < over ? next : over;
-}
-
-/* Marks for those who need no report first; durable, so that a copy in Drop or
- * at a next hop stays the only one.  Where all are finished no mark is needed,
- * for the file goes; unless it goes to Badmail.  1 others are open, as far as m
- * knows; 0 nobody; -1 the disk failed. */
-static int
-outcomes_mark(struct spool *sp, struct message *m)
-{
-	bool others = false, rejected = false, marked = false;
-	char id[ID_SIZE];
-	int answer = 0;
-
-	for (size_t i = 0; i < m->env.count; i++) {
-		others |= m->env.rcpt[i].outcome != RCPT_ACCEPTED && m->env.rcpt[i].outcome != RCPT_REJECTED;
-		rejected |= m->env.rcpt[i].outcome == RCPT_REJECTED;
-	}
-	if (!others && (!rejected || *m->env.sender != '\0'))
-		return 0;
-	if (message_open(sp, m) == -1)
-		return -1;
-	for (size_t i = 0; i < m->env.count && answer == 0; i++) {
-		const struct recipient *r = &m->env.rcpt[i];
-
-		if (!r->chosen || (r->outcome != RCPT_ACCEPTED && r->outcome != RCPT_REJECTED))
-			continue;
-		marked = true;
-		answer = mark(m->fd, r->mark, r->outcome == RCPT_ACCEPTED ? "x-accepted" : "x-rejected");
-	}
-	if (answer == -1 || (marked && disk_sync(m->fd) == -1)) {
-		log_line("%s cannot be marked: %s; somebody may get it twice", id_text(&m->id, id), strerror(errno));
-		return -1;
-	}
-	return others;
-}
-
-/* Is somebody else still open in the file?  Another attempt may have ended since
- * it was read; the marks tell. */
-static bool
-others_open(const struct message *m)
-{
-	char word[10];
-
-	for (size_t i = m->env.count; i-- > 0; )
-		if (!m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_OPEN &&
-		    (pread(m->fd, word, 10, m->env.rcpt[i].mark) != 10 ||
-		    (memcmp(word, "x-accepted", 10) != 0 && memcmp(word, "x-rejected", 10) != 0)))
-			return true;
-	return false;
-}
-
-/* Tell the sender what is to be told; -1: the disk would not take the report of
- * a failure, and who it is about stays open. */
-static int
-outcomes_report(struct spool *sp, struct message *m, const struct attempt *a)
-{
-	if (!a->dsn)
-		report_some(sp, m, a, a->local ? DELIVERED : RELAYED);
-	if (config_notifies(sp->server, m->id.second, a->local) <= now.wall / 1000)
-		report_some(sp, m, a, DELAYED);
-	return report_some(sp, m, a, FAILED);
+	return m;
 }
 
 void
-spool_conclude(struct spool *sp, struct message *m, const struct attempt *a)
+spool_step(struct spool *sp)
 {
-	long long next = outcomes_time(sp, m, a);
-	bool noted = next != 0, failed = false;
-	struct buf words = { 0 };
-
-	report_log(m, sp->server->name, a->local, next);
-	if (outcomes_report(sp, m, a) == -1) {
-		failed = true;
-		for (size_t i = 0; i < m->env.count; i++)
-			if (m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED)
-				m->env.rcpt[i].outcome = RCPT_DEFERRED;
-	}
-	for (size_t i = 0; i < m->env.count; i++)
-		noted |= m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED;
-	if (a->moved)
-		return;
-	if (noted) {
-		report_words(m, &words);
-		spool_note(sp, &m->id, words.data ? words.data : "", a->transcript, next);
-		buf_free(&words);
-		m->noted = true;
-	}
-	switch (outcomes_mark(sp, m)) {
-	case 0:
-		message_end(sp, &m->id, &m->env, m->noted);
-		break;
-	case 1:
-		if (next == 0 && !failed && !others_open(m))
-			message_look(sp, &m->id, m->fd);
-		break;
-	default:
-		failed = true;
-	}
-	if (failed)		/* whoever else it waits for: the disk is asked again */
-		spool_later(sp, &m->id);
-	else if (next != 0 && a->next != 0)
-		spool_touch(sp, &m->id, next);
-	else if (next != 0)
-		spool_wait(sp, &m->id, next);
+	sp->looks = DUE_TURN;
+	badmail_prune(sp);
 }
 
 /* ---- a message on its way in ------------------------------------------------------------------ */
@@ -1022,6 +599,16 @@ claim_settle(struct spool *sp, const struct message *m)
 		log_line("%s: %s; it is read again at the next start", claim, strerror(errno));
 }
 
+/* A report was lost: what it was about is looked at again. */
+static void
+marks_forget(struct spool *sp, const struct message *m)
+{
+	char path[PATH_SIZE];
+
+	unlink(spool_path_id(sp, path, SORTTEMP, &m->id, ".marks"));
+	spool_later(sp, &m->of);
+}
+
 /* Take those off the batch whose commit is over; what was handed over since
  * stays for the next one. */
 static struct message *
@@ -1047,19 +634,21 @@ void
 spool_settle(struct spool *sp)
 {
 	struct message *m = batch_take(sp), *next;
-	int marked;
 
+	sp->looks = 0;			/* what is due waits for the next turn: replies are about to leave */
 	for (; m != NULL; m = next) {
 		next = m->next;
+		m->next = NULL;
 		if (m->claimed)
 			claim_settle(sp, m);
-		marked = m->report ? marks_settle(sp, &m->id, m->state == MESSAGE_KEPT) : 0;
-		if (m->report && (m->state != MESSAGE_KEPT || marked == -1))
-			spool_later(sp, m->state == MESSAGE_KEPT ? &m->id : &m->of);
-		if (m->state == MESSAGE_KEPT && marked == 0)
-			deliver(sp, m);
-		else
-			spool_release(m);
+		if (m->state == MESSAGE_KEPT) {
+			*sp->ready_end = m;
+			sp->ready_end = &m->next;
+			continue;
+		}
+		if (m->report)
+			marks_forget(sp, m);
+		spool_release(m);
 	}
 }
 
@@ -1083,24 +672,25 @@ spool_each(struct spool *sp, enum folder f, bool (*take)(void *, const char *), 
 }
 
 /* What a crash left in SortTemp: see the head of this file.  Claims are for
- * pickup.c, once new files may appear there again. */
+ * pickup.c, once new files may appear there again; marks for outcome.c. */
 static bool
 recover_temp(void *with, const char *name)
 {
 	struct spool *sp = with;
 	char path[PATH_SIZE];
 	struct id id;
+	bool marks = id_name(&id, name, ".marks") == 0;
 
-	if (id_name(&id, name, ".claim") == 0)
+	if (id_name(&id, name, ".claim") == 0 ||
+	    (marks && access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == 0))
 		return true;
-	if (id_name(&id, name, ".marks") == 0) {
-		marks_settle(sp, &id, access(spool_path_id(sp, path, QUEUE, &id, ".eml"), F_OK) == 0);
-		return true;
-	}
-	if (id_name(&id, name, ".eml") == -1 && id_name(&id, name, ".txt") == -1)
+	if (!marks && id_name(&id, name, ".eml") == -1 && id_name(&id, name, ".txt") == -1)
 		return false;
 	spool_path(sp, path, SORTTEMP, name);
-	log_line("%s: was not complete, not acknowledged, and %s", path, unlink(path) == 0 ? "is removed" : "cannot be removed");
+	if (unlink(path) == -1)
+		log_line("%s: was not complete, and cannot be removed: %s", path, strerror(errno));
+	else if (!marks)
+		log_line("%s: was not complete, not acknowledged, and is removed", path);
 	return true;
 }
 
@@ -1270,8 +860,10 @@ spool_close(struct spool *sp)
 		*at = sp->next;
 	spool_sync(sp);
 	spool_settle(sp);
-	while ((m = spool_ready(sp)) != NULL)
+	while ((m = sp->ready) != NULL) {
+		sp->ready = m->next;
 		spool_release(m);
+	}
 	free(sp->heap);
 	if (sp->queue != -1)
 		close(sp->queue);
@@ -1289,38 +881,4 @@ spool_want(const struct spool *sp, msec *until)
 		due = now.tick;		/* complete since the last commit */
 	if (due < *until)
 		*until = due;
-}
-
-/* A queued message's time has come; or, the first time after a start, its file
- * says when it does. */
-static void
-deliver_due(struct spool *sp, const struct waiting *w)
-{
-	long long second = now.wall / 1000, due = w->due == FIRST_LOOK ? file_due(sp, &w->id) : second;
-	struct message *m;
-
-	errno = 0;
-	if (w->due == FIRST_LOOK && due == 0)
-		return;			/* it is gone, or is no file */
-	if (due > second)
-		heap_push(sp, due, &w->id);
-	else if (marks_settle(sp, &w->id, true) == -1)
-		spool_later(sp, &w->id);
-	else if ((m = spool_take(sp, &w->id)) != NULL)
-		deliver(sp, m);
-	else if (errno == EAGAIN)
-		heap_push(sp, second + 1, &w->id);
-}
-
-void
-spool_step(struct spool *sp)
-{
-	for (int i = 0; i < DUE_TURN && sp->waiting > 0 && sp->heap[0].due * 1000 <= now.wall; i++) {
-		struct waiting w = heap_pop(sp);
-
-		while (sp->waiting > 0 && sp->heap[0].due == w.due && memcmp(&sp->heap[0].id, &w.id, sizeof w.id) == 0)
-			heap_pop(sp);
-		deliver_due(sp, &w);
-	}
-	badmail_prune(sp);
 }

@@ -344,8 +344,7 @@ state_remember(const struct vserver *v, enum vstate state)
 		    v->conf->name, word);
 }
 
-/* Its mailroot; -1: it cannot be opened. */
-static int
+int
 vserver_open(struct vserver *v)
 {
 	char why[1200];
@@ -354,6 +353,7 @@ vserver_open(struct vserver *v)
 		log_line("smtpd: \"%s\": %s", v->conf->name, why);
 		return -1;
 	}
+	outcome_open(v);
 	if ((v->pickup = pickup_open(v->spool, v->conf)) != NULL)
 		return 0;
 	log_line("smtpd: \"%s\": out of memory", v->conf->name);
@@ -362,9 +362,13 @@ vserver_open(struct vserver *v)
 	return -1;
 }
 
-static void
+void
 vserver_close(struct vserver *v)
 {
+	if (v->spool == NULL)
+		return;
+	vservers_commit();
+	dests_forget(v, false);
 	pickup_close(v->pickup);
 	spool_close(v->spool);
 	v->pickup = NULL;
@@ -578,6 +582,7 @@ vserver_configure(struct vserver *v, const struct server *s)
 	config_hold(s->config);
 	v->conf = s;
 	config_release(before->config);
+	v->drop.counted = 0;
 	if (v->spool == NULL)
 		return;
 	pickup_configure(v->pickup, s);
@@ -667,14 +672,14 @@ vservers_step(const struct pollfd *slot)
 	listeners_step(slot);
 }
 
-/* What is due elsewhere goes to its destinations' queues. */
+/* What is ours is delivered; the rest goes to its destinations' queues. */
 static void
 route_ready(struct vserver *v)
 {
 	struct message *m;
 
 	while ((m = spool_ready(v->spool)) != NULL) {
-		if (dests_route(v, m) == -1)
+		if (drop_deliver(v, m) && dests_route(v, m) == -1)
 			spool_later(v->spool, &m->id);
 		spool_release(m);
 	}
@@ -713,8 +718,10 @@ vservers_commit(void)
 			spool_sync(v->spool);
 	sessions_committed();
 	for (v = vservers; v != NULL; v = v->next)
-		if (v->spool != NULL)
+		if (v->spool != NULL) {
 			spool_settle(v->spool);
+			route_ready(v);
+		}
 	sessions_resume();
 }
 
@@ -740,8 +747,8 @@ relays_finish(void)
 		if (poll(slots, (nfds_t)n, due <= now.tick ? 0 : (int)(due - now.tick)) == -1)
 			n = 0;
 	}
-	vservers_commit();
 	relays_close();
+	vservers_commit();
 }
 
 void

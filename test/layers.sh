@@ -6,16 +6,18 @@ layers='
 	smtpd:   console control vserver relay dest spool config settings dns conn log
 	console: control operate vserver config conn log
 	control: operate config conn log
-	operate: vserver session relay dest view spool config message address disk log
-	vserver: session policy pickup relay dest spool config address conn disk log
-	session: reply parameter policy spool message config address conn log
+	operate: vserver session relay dest outcome view spool config message address disk log
+	vserver: session policy pickup relay dest drop outcome spool config address conn disk log
+	session: reply parameter policy drop spool message config address conn log
 	reply:
 	parameter: config address log
 	policy:  config address
 	pickup:  spool message log
-	relay:   dest route spool mime message config address conn log
-	dest:    route config spool message log
-	spool:   report message config disk log
+	relay:   dest outcome route spool mime message config address conn log
+	dest:    outcome route config spool message log
+	drop:    outcome spool message config disk log
+	outcome: spool report message config disk log
+	spool:   message config disk log
 	report:  message address log
 	mime:    address log
 	view:    message config address log

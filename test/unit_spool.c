@@ -110,6 +110,7 @@ count(const char *folder, const char *text)
 /* ---- one life of a spool ------------------------------------------------------------------- */
 
 static struct spool *sp;
+static struct vserver v;
 static struct pickup *pk;
 static struct message *sent[16];
 static int sent_count;
@@ -125,6 +126,8 @@ life_begins(void)
 	sp = spool_open(server, why, sizeof why);
 	if (!CHECK(sp != NULL && *why == '\0'))
 		return false;
+	v = (struct vserver){ .conf = server, .spool = sp };
+	outcome_open(&v);
 	return CHECK((pk = pickup_open(sp, server)) != NULL);
 }
 
@@ -190,12 +193,27 @@ attempt(struct message *m)
 	for (size_t i = 0; i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
 
-		if ((r->chosen = r->outcome == RCPT_OPEN && !spool_local(sp, r->address)))
+		if ((r->chosen = r->outcome == RCPT_OPEN && !config_local(server, r->address)))
 			recipient_outcome(r, verdict, verdict == RCPT_ACCEPTED ? "250 ok" : "x50 5.1.1 nobody",
 			    "mx.far.example[192.0.2.1]:25");
 	}
-	spool_conclude(sp, m, &a);
+	outcome_conclude(&v, m, &a);
 	spool_release(m);
+}
+
+static struct id away[200];		/* who have recipients elsewhere */
+static int away_count;
+
+static void
+deliver(void)
+{
+	struct message *m;
+
+	while ((m = spool_ready(sp)) != NULL) {
+		if (drop_deliver(&v, m) && CHECK(away_count < 200))
+			away[away_count++] = m->id;
+		spool_release(m);
+	}
 }
 
 static void
@@ -203,13 +221,11 @@ relay(void)
 {
 	struct message *m;
 
-	while ((m = spool_ready(sp)) != NULL) {
-		struct id id = m->id;
-
-		spool_release(m);
-		if (verdict != RCPT_OPEN && (m = spool_take(sp, &id)) != NULL)
+	deliver();
+	for (int i = 0; i < away_count; i++)
+		if (verdict != RCPT_OPEN && (m = spool_take(sp, &away[i])) != NULL)
 			attempt(m);
-	}
+	away_count = 0;
 }
 
 /* The end of a turn of the loop. */
@@ -218,6 +234,7 @@ turn(void)
 {
 	pickup_step(pk);
 	spool_step(sp);
+	relay();
 	spool_sync(sp);
 	for (int i = 0; i < sent_count; i++) {
 		CHECK(sent[i]->state == MESSAGE_KEPT || (sent[i]->state == MESSAGE_LOST && sent[i]->error == EIO));
@@ -488,6 +505,7 @@ order(void)
 	memset(acts, 0, sizeof acts);
 	sent_count = 0;
 	spool_settle(sp);
+	deliver();
 	CHECK_TEXT(acts, "r");			/* into Drop */
 
 	memset(acts, 0, sizeof acts);
@@ -503,6 +521,7 @@ order(void)
 	memset(acts, 0, sizeof acts);
 	sent_count = 0;
 	spool_settle(sp);
+	deliver();
 	/* One is renamed.  For the other: open the queued one, make the copy and
 	 * write its envelope and content, sync and rename it, sync the folder;
 	 * two marks, and sync them. */
@@ -743,7 +762,7 @@ room(void)
 	fault_nth = 1;
 	fault_kills = false;
 	CHECK(spool_room(sp, 0) == EIO && spool_room(sp, 0) == 0);
-	CHECK(spool_quota(sp));
+	CHECK(drop_quota(&v));
 	life_ends();
 }
 
