@@ -16,7 +16,9 @@ MANDIR  = $(PREFIX)/share/man
 REST = console.o \
 	control.o \
 	operate.o \
+	count.o \
 	vserver.o \
+	watch.o \
 	session.o \
 	reply.o \
 	parameter.o \

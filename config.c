@@ -380,22 +380,28 @@ value_extensions(struct parser *p, char **words, int n, int *hidden)
 	}
 }
 
-/* Two values in one setting, of these kinds. */
+/* Two values in one setting: the row's words name their kinds. */
 static void
 value_pair(struct parser *p, const struct setting *s, char **words, int n, long long to[2])
 {
-	struct setting a = *s, b = *s;
+	static const char kinds[] = "number size time";
+	static const enum value_kind kind[] = { NUMBER, SIZE, TIME };
+	char first[10], second[10];
 
-	a.min = 1000;
-	b.max = s->kind == GLITCH ? 1000 : UNLIMITED;
-	a.max = s->kind == GLITCH ? DAY : UNLIMITED;
-	b.min = s->kind == GLITCH ? 0 : 1000;
-	a.kind = s->kind == GLITCH ? TIME : SIZE;
-	b.kind = s->kind == GLITCH ? NUMBER : TIME;
-	if (n != 2)
-		complain(p, p->line, "%s: wants %s", s->name, s->kind == GLITCH ? "a time and a number" : "a size and a time");
-	else if (value_number(p, &a, words[0], &to[0]) == 0)
-		value_number(p, &b, words[1], &to[1]);
+	sscanf(s->words, "%9s %9s", first, second);
+	if (n != 2) {
+		complain(p, p->line, "%s: wants a %s and a %s", s->name, first, second);
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct setting one = *s;
+
+		one.kind = kind[word_index(kinds, i == 0 ? first : second)];
+		one.max = one.kind == NUMBER && s->max != UNLIMITED ? 1000 : s->max;
+		one.min = one.kind == TIME || one.kind == SIZE ? 1000 : 0;
+		if (value_number(p, &one, words[i], &to[i]) == -1)
+			return;
+	}
 }
 
 /* The default, or what an earlier line said, is replaced. */
@@ -522,7 +528,7 @@ takes_more(const struct setting *s)
 static bool
 takes_many(const struct setting *s)
 {
-	return takes_more(s) || s->kind == TIMES || s->kind == GLITCH || s->kind == LIMIT;
+	return takes_more(s) || s->kind == TIMES || s->kind == PAIR;
 }
 
 /* One directive's words become its value in the block's struct at base. */
@@ -574,7 +580,7 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 	case OPERATORS:
 		value_operators(p, words, n, to);
 		break;
-	case GLITCH: case LIMIT:
+	case PAIR:
 		value_pair(p, s, words, n, to);
 		break;
 	case LATER:

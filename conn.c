@@ -95,6 +95,7 @@ conn_receive(struct conn *c)
 	n = read(c->fd, c->in.data + c->in.len, room);
 	if (n > 0) {
 		c->in.len += (size_t)n;
+		c->received += n;
 		return 1;
 	}
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -172,6 +173,7 @@ conn_flush(struct conn *c)
 		if (n == -1)
 			break;
 		sent += (size_t)n;
+		c->sent += n;
 	}
 	if (sent == c->out.len) {
 		buf_free(&c->out);
@@ -180,6 +182,14 @@ conn_flush(struct conn *c)
 	memmove(c->out.data, c->out.data + sent, c->out.len - sent);
 	c->out.len -= sent;
 	return 0;
+}
+
+void
+conn_count(struct conn *c, long long counts[])
+{
+	counts[BYTES_RECEIVED] += c->received;
+	counts[BYTES_SENT] += c->sent;
+	c->received = c->sent = 0;
 }
 
 void

@@ -429,6 +429,7 @@ dests_route(struct vserver *v, const struct message *m)
 		if (r->outcome != RCPT_OPEN || config_local(v->conf, r->address))
 			continue;
 		to = route_name(v->conf, r->address, name);
+		v->counts[ROUTING_LOOKUPS]++;
 		if (d != NULL && strcmp(d->name, to) == 0)
 			continue;
 		if ((d = dest_get(v, to)) == NULL || dest_put(d, &m->id) == -1)

@@ -53,6 +53,8 @@ enum { RCODE_OK, RCODE_FORMAT, RCODE_FAIL, RCODE_NAME, RCODE_UNKNOWN };
 
 /* ---- whom to ask ------------------------------------------------------------ */
 
+long long dns_queries;
+
 static struct addr servers[SERVERS_MAX];
 static unsigned server_count, server_first;	/* the one that answered last */
 static bool servers_given;		/* by the configuration: resolv.conf does not count */
@@ -547,6 +549,7 @@ ask_udp(struct dns *q, const struct addr *server, unsigned round)
 	q->state = DNS_UDP;
 	q->junk = 0;
 	q->deadline = now.tick + (UDP_WAIT << round);
+	dns_queries++;
 	if (n == 0 || write(q->fd, packet, n) != (ssize_t)n)
 		return ask_next(q);
 	return 0;
@@ -667,6 +670,7 @@ step_connect(struct dns *q)
 	packet[1] = (unsigned char)n;
 	if (n == 0 || conn_connected(q->fd) == -1)
 		return ask_next(q);
+	dns_queries++;
 	if (write(q->fd, packet, n + 2) != (ssize_t)n + 2)
 		return errno == EAGAIN || errno == ENOTCONN ? 0 : ask_next(q);
 	q->state = DNS_TCP;

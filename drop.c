@@ -122,6 +122,9 @@ attempt_local(struct vserver *v, struct message *m, struct envelope *local, size
 			spool_reopen(v->spool, m);	/* there may be a report on it, and its name is to change */
 	if ((answer = deliver_local(v, m, local, locals)) != -1) {
 		v->drop.octets += m->size;
+		v->counts[MESSAGES_DELIVERED]++;
+		v->counts[DIRECTORY_DROPS]++;
+		v->counts[RECIPIENTS_LOCAL] += (long long)locals;
 		log_line("%s delivered folder=%s to=%s", id_text(&m->id, text), v->conf->home->drop, to);
 	}
 	snprintf(words, sizeof words, "%s %.500s: %s", errno == EDQUOT ? "4.2.2" : errno == ENOSPC ? "4.3.1" : "4.3.0", spool_folder(v->spool, DROP),

@@ -37,7 +37,7 @@
 #define EX_NOPERM    77
 
 enum verb {
-	STATUS, SESSIONS, SESSIONS_END, QUEUE_LIST, QUEUE_SHOW, QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_FAIL,
+	STATUS, METRICS, SESSIONS, SESSIONS_END, QUEUE_LIST, QUEUE_SHOW, QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_FAIL,
 	QUEUE_REMOVE, QUEUE_DOMAINS, BADMAIL_LIST, BADMAIL_SHOW, BADMAIL_RESEND,
 	START, STOP, PAUSE, RESUME, RELOAD, SHUTDOWN
 };
@@ -51,6 +51,7 @@ static const struct row {
 	bool lives;		/* only a running server can do it */
 } rows[] = {
 	{ "status",         STATUS,         "",   false, false },
+	{ "status metrics", METRICS,        "",   false, true },
 	{ "sessions end",   SESSIONS_END,   "NUMBER or all", true, true },
 	{ "sessions",       SESSIONS,       "",   false, true },
 	{ "queue list",     QUEUE_LIST,     "",   false, false },
@@ -281,6 +282,20 @@ status_one(struct request *r, const struct vserver *v)
 		answer(r, ' ', "    held         %lld", held);
 	answer(r, ' ', "    Drop         %lld", drop);
 	answer(r, ' ', "    Badmail      %lld", badmail);
+}
+
+static void
+metrics(struct request *r)
+{
+	struct buf b = { 0 };
+	char *line, *end;
+
+	counts_write(&b);
+	for (line = b.data; line != NULL && *line != '\0'; line = end + 1) {
+		end = line + strcspn(line, "\n");
+		buf_addf(&r->out, " %.*s\n", (int)(end - line), line);
+	}
+	buf_free(&b);
 }
 
 /* ---- connections ---------------------------------------------------------------------------------------- */
@@ -1036,6 +1051,9 @@ request_step(struct request *r)
 	case STATUS:
 		for (struct vserver *v = NULL; (v = vserver_after(r, v)) != NULL; )
 			status_one(r, v);
+		return finish(r, 0);
+	case METRICS:
+		metrics(r);
 		return finish(r, 0);
 	case SESSIONS:
 		connections(r);

@@ -40,7 +40,7 @@ mark(int fd, off_t at, const char *word)
 
 /* Nothing is open any more: it goes, or what nobody can be told of is kept. */
 static void
-message_end(struct spool *sp, const struct id *id, const struct envelope *e, bool noted)
+message_end(struct vserver *v, const struct id *id, const struct envelope *e, bool noted)
 {
 	char path[PATH_SIZE];
 	bool rejected = false;
@@ -48,10 +48,12 @@ message_end(struct spool *sp, const struct id *id, const struct envelope *e, boo
 	for (size_t i = 0; i < e->count; i++)
 		rejected |= e->rcpt[i].outcome == RCPT_REJECTED;
 	if (!rejected || *e->sender != '\0')
-		spool_remove(sp, id, noted);
-	else if (spool_badmail(sp, spool_path_id(sp, path, QUEUE, id, ".eml"), id, "Queue",
+		spool_remove(v->spool, id, noted);
+	else if (spool_badmail(v->spool, spool_path_id(v->spool, path, QUEUE, id, ".eml"), id, "Queue",
 	    "it could not be delivered, and has no sender to whom it could be returned") == -1)
-		spool_later(sp, id);
+		spool_later(v->spool, id);
+	else
+		v->counts[BAD_NDR]++;
 }
 
 /* What a mark means while its report is on its way: SortTemp/ID.marks, ID of
@@ -76,7 +78,7 @@ marks_write(struct spool *sp, const struct report *r, const struct id *id)
 
 /* Marks were written: has the file an open recipient left? */
 static void
-message_look(struct spool *sp, const struct id *id, int fd)
+message_look(struct vserver *v, const struct id *id, int fd)
 {
 	struct envelope e;
 	const char *why;
@@ -84,15 +86,16 @@ message_look(struct spool *sp, const struct id *id, int fd)
 	if (envelope_load(fd, &e, &why) == -1)
 		return;
 	if (envelope_open(&e) == 0)
-		message_end(sp, id, &e, true);
+		message_end(v, id, &e, true);
 	envelope_free(&e);
 }
 
 /* The report is committed: make its marks.  -1: they could not be made, and then
  * the report must wait for them, or it would be made again. */
 static int
-marks_settle(struct spool *sp, const struct id *report)
+marks_settle(struct vserver *v, const struct id *report)
 {
+	struct spool *sp = v->spool;
 	char path[PATH_SIZE], queued[PATH_SIZE], text[ID_SIZE], word[11];
 	FILE *f = fopen(spool_path_id(sp, path, SORTTEMP, report, ".marks"), "r");
 	int fd = -1, answer = 0;
@@ -108,7 +111,7 @@ marks_settle(struct spool *sp, const struct id *report)
 		answer = mark(fd, (off_t)at, word);
 	fclose(f);
 	if (fd != -1 && answer == 0 && (answer = disk_sync(fd)) == 0)
-		message_look(sp, &id, fd);
+		message_look(v, &id, fd);
 	if (fd != -1)
 		close(fd);
 	if (answer == 0)
@@ -130,19 +133,19 @@ recover_marks(void *with, const char *name)
 void
 outcome_open(struct vserver *v)
 {
-	spool_each(v->spool, SORTTEMP, recover_marks, v->spool);
+	spool_each(v->spool, SORTTEMP, recover_marks, v);
 }
 
 bool
 outcome_begin(struct vserver *v, const struct message *m)
 {
-	if (m->report && marks_settle(v->spool, &m->id) == -1) {
+	if (m->report && marks_settle(v, &m->id) == -1) {
 		spool_later(v->spool, &m->id);
 		return false;
 	}
 	if (envelope_open(&m->env) > 0)
 		return true;
-	message_end(v->spool, &m->id, &m->env, true);	/* marked, and then came the end */
+	message_end(v, &m->id, &m->env, true);	/* marked, and then came the end */
 	return false;
 }
 
@@ -202,8 +205,11 @@ report_some(struct vserver *v, struct message *m, const struct attempt *a, enum 
 		any |= report_covers(&r, &m->env.rcpt[i]);
 	if (!any)
 		return 0;
-	if (spool_reopen(v->spool, m) == -1 || report_send(v->spool, &r) == -1)
+	if (spool_reopen(v->spool, m) == -1 || report_send(v->spool, &r) == -1) {
+		v->counts[DSN_FAILURES]++;
 		return -1;
+	}
+	v->counts[NDRS] += action == FAILED;
 	/* Until the report is committed they are as good as open. */
 	for (size_t i = 0; action == FAILED && i < m->env.count; i++)
 		if (report_covers(&r, &m->env.rcpt[i]))
@@ -323,6 +329,7 @@ outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a)
 	struct buf words = { 0 };
 
 	report_log(m, v->conf->name, a->local, next);
+	v->counts[a->local ? DELIVERY_RETRIES : SEND_RETRIES] += next != 0;
 	if (outcomes_report(v, m, a) == -1) {
 		failed = true;
 		for (size_t i = 0; i < m->env.count; i++)
@@ -341,11 +348,11 @@ outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a)
 	}
 	switch (outcomes_mark(sp, m)) {
 	case 0:
-		message_end(sp, &m->id, &m->env, m->noted);
+		message_end(v, &m->id, &m->env, m->noted);
 		break;
 	case 1:
 		if (next == 0 && !failed && !others_open(m))
-			message_look(sp, &m->id, m->fd);
+			message_look(v, &m->id, m->fd);
 		break;
 	default:
 		failed = true;

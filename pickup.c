@@ -52,8 +52,7 @@ struct candidate {
 };
 
 struct pickup {
-	struct spool *spool;
-	const struct server *server;
+	struct vserver *owner;
 	struct candidate *candidates;
 	size_t count, room;
 	msec next_look;		/* a tick */
@@ -99,19 +98,20 @@ claim_compose(struct pickup *p, const struct id *id, const char *text, size_t n,
 		return -1;
 	m->claimed = true;
 	snprintf(trace, sizeof trace, "Received: by %s (smtpd) with local (Pickup) id %s;\r\n\t%s\r\n",
-	    p->server->hostname, id_text(id, idt), date_text(date, now.wall / 1000));
-	if (message_compose(&m->env, &out, text, n, p->server, idt, why) == 0 &&
-	    spool_create(p->spool, m, trace) == 0)
+	    p->owner->conf->hostname, id_text(id, idt), date_text(date, now.wall / 1000));
+	if (message_compose(&m->env, &out, text, n, p->owner->conf, idt, why) == 0 &&
+	    spool_create(p->owner->spool, m, trace) == 0)
 		answer = spool_write(m, out.data, out.len);
 	buf_free(&out);
 	if (answer == -1) {
 		int error = m->error;
 
-		spool_abandon(p->spool, m);
+		spool_abandon(p->owner->spool, m);
 		errno = error ? error : ENOMEM;
 		return -1;
 	}
-	spool_commit(p->spool, m);
+	p->owner->counts[PICKUP_RETRIEVED]++;
+	spool_commit(p->owner->spool, m);
 	return 0;
 }
 
@@ -136,7 +136,7 @@ claim_open(struct pickup *p, const struct id *id, const char *path, const char *
 		answer = -1;
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		*why = "it is no regular file, or has other links";
-	else if (st.st_size > p->server->max_size)
+	else if (st.st_size > p->owner->conf->max_size)
 		*why = "it is larger than max-size allows";
 	else if ((text = file_whole(fd, st.st_size, &n)) != NULL)
 		answer = claim_compose(p, id, text, n, why);
@@ -151,13 +151,15 @@ claim_read(struct pickup *p, const struct id *id, const char *name)
 	char path[PATH_SIZE], back[PATH_SIZE], origin[300];
 	const char *why;
 
-	if (claim_open(p, id, spool_path_id(p->spool, path, SORTTEMP, id, ".claim"), &why) == 0)
+	if (claim_open(p, id, spool_path_id(p->owner->spool, path, SORTTEMP, id, ".claim"), &why) == 0)
 		return;
 	snprintf(origin, sizeof origin, "%.255s in Pickup", name);
-	if (why != NULL && spool_badmail(p->spool, path, id, origin, why) == 0)
+	if (why != NULL && spool_badmail(p->owner->spool, path, id, origin, why) == 0) {
+		p->owner->counts[strstr(why, "recipient") != NULL ? BAD_NO_RECIPIENTS : BAD_PICKUP]++;
 		return;
+	}
 	log_line("warning: %s: %s; it goes back to Pickup", path, why ? why : strerror(errno));
-	rename(path, spool_path_id(p->spool, back, PICKUP, id, ".eml"));
+	rename(path, spool_path_id(p->owner->spool, back, PICKUP, id, ".eml"));
 	p->next_look = now.tick + PICKUP_BACKOFF;
 }
 
@@ -169,8 +171,8 @@ claim(struct pickup *p, const char *name)
 	struct id id;
 
 	id_next(&id);
-	spool_path(p->spool, from, PICKUP, name);
-	if (rename(from, spool_path_id(p->spool, to, SORTTEMP, &id, ".claim")) == -1)
+	spool_path(p->owner->spool, from, PICKUP, name);
+	if (rename(from, spool_path_id(p->owner->spool, to, SORTTEMP, &id, ".claim")) == -1)
 		return false;
 	claim_read(p, &id, name);
 	return true;
@@ -276,7 +278,7 @@ candidate_settled(struct pickup *p, struct candidate *c, const char *path, const
 	if (now.tick - c->since < PICKUP_SETTLE)
 		return false;
 	if (c->wait == 0)
-		c->wait = st->st_size > 0 && file_has_body(path, st->st_size, p->server->max_size) ?
+		c->wait = st->st_size > 0 && file_has_body(path, st->st_size, p->owner->conf->max_size) ?
 		    PICKUP_SETTLE : PICKUP_BODILESS;
 	return now.tick - c->since >= c->wait;
 }
@@ -296,7 +298,7 @@ candidate_mention(struct candidate *c, const char *why)
 static bool
 file_free(struct pickup *p, const char *path, const struct stat *st)
 {
-	return spool_room(p->spool, st->st_size) == 0 && !file_locked(path);
+	return spool_room(p->owner->spool, st->st_size) == 0 && !file_locked(path);
 }
 
 /* Look at one name in Pickup; true when it was taken. */
@@ -310,7 +312,7 @@ candidate_look(struct pickup *p, const char *name)
 	bool ordinary;
 
 	if (name[0] == '.' || n > 255 || (n > 4 && text_compare(name + n - 4, ".tmp") == 0) ||
-	    lstat(spool_path(p->spool, path, PICKUP, name), &st) == -1)
+	    lstat(spool_path(p->owner->spool, path, PICKUP, name), &st) == -1)
 		return false;
 	ordinary = S_ISREG(st.st_mode) && st.st_nlink == 1;
 	if (ordinary && file_moved(&st) && file_free(p, path, &st) && claim(p, name))
@@ -338,7 +340,7 @@ pickup_look(struct pickup *p)
 	int taken = 0;
 
 	p->next_look = now.tick + PICKUP_INTERVAL;
-	if ((dir = opendir(spool_path(p->spool, path, PICKUP, "."))) == NULL)
+	if ((dir = opendir(spool_path(p->owner->spool, path, PICKUP, "."))) == NULL)
 		return;
 	while (taken < PICKUP_TURN && (d = readdir(dir)) != NULL)
 		taken += candidate_look(p, d->d_name);
@@ -362,24 +364,23 @@ recover_claim(void *with, const char *name)
 
 	if (id_name(&id, name, ".claim") == -1)
 		return true;
-	if (access(spool_path_id(p->spool, queued, QUEUE, &id, ".eml"), F_OK) == 0)
-		unlink(spool_path(p->spool, path, SORTTEMP, name));
+	if (access(spool_path_id(p->owner->spool, queued, QUEUE, &id, ".eml"), F_OK) == 0)
+		unlink(spool_path(p->owner->spool, path, SORTTEMP, name));
 	else
 		claim_read(p, &id, "a file");
 	return true;
 }
 
 struct pickup *
-pickup_open(struct spool *sp, const struct server *s)
+pickup_open(struct vserver *v)
 {
 	struct pickup *p = memory(NULL, sizeof *p);
 
 	if (p == NULL)
 		return NULL;
 	memset(p, 0, sizeof *p);
-	p->spool = sp;
-	p->server = s;
-	spool_each(sp, SORTTEMP, recover_claim, p);
+	p->owner = v;
+	spool_each(v->spool, SORTTEMP, recover_claim, p);
 	return p;
 }
 
@@ -406,10 +407,4 @@ pickup_step(struct pickup *p)
 {
 	if (now.tick >= p->next_look)
 		pickup_look(p);
-}
-
-void
-pickup_configure(struct pickup *p, const struct server *s)
-{
-	p->server = s;
 }

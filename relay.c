@@ -431,7 +431,14 @@ transaction_over(struct relay *r)
 	bool accepted = false;
 
 	for (size_t i = 0; i < r->m->env.count; i++)
-		accepted |= r->m->env.rcpt[i].outcome == RCPT_ACCEPTED && r->m->env.rcpt[i].chosen;
+		if (r->m->env.rcpt[i].outcome == RCPT_ACCEPTED && r->m->env.rcpt[i].chosen) {
+			accepted = true;
+			r->dest->owner->counts[RECIPIENTS_SENT]++;
+		}
+	if (accepted) {
+		r->dest->owner->counts[MESSAGES_SENT]++;
+		r->dest->owner->counts[MESSAGE_BYTES_SENT] += content_size(r);
+	}
 	dest_alive(r->dest, accepted);
 	r->sent++;
 	message_done(r);
@@ -829,6 +836,8 @@ static void
 candidate_failed(struct relay *r, bool permanent)
 {
 	transcribe(r, '=', r->words, strlen(r->words));
+	r->dest->owner->counts[CONNECTION_ERRORS]++;
+	conn_count(&r->conn, r->dest->owner->counts);
 	conn_close(&r->conn);
 	route_failed(&r->route, permanent, "%s", r->words);
 	route_follow(r);
@@ -839,12 +848,14 @@ step_connect(struct relay *r)
 {
 	if (conn_connected(r->conn.fd) == 0) {
 		enter(r, GREETING, GREETING_WAIT);
+		r->dest->owner->counts[OUTBOUND]++;
 		if (!route_loops(&r->route, r->conn.fd))
 			return;
 		words_set(r, "5.4.6 %s is this server itself: the mail would go round in circles", r->route.text);
 		candidate_failed(r, true);
 		return;
 	}
+	r->dest->owner->counts[OUTBOUND_REFUSED] += errno == ECONNREFUSED;
 	words_set(r, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
 	candidate_failed(r, false);
 }
@@ -946,6 +957,7 @@ relay_step(struct relay *r, short events)
 	relay_speak(r);
 	if (r->conn.ended && talking(r))
 		lost(r, "closed the connection");
+	conn_count(&r->conn, r->dest->owner->counts);
 	conn_rest(&r->conn);
 }
 

@@ -100,6 +100,8 @@ say(struct session *s, enum reply r, va_list ap)
 
 	vsnprintf(line + n, sizeof line - (size_t)n, replies[r].text, ap);
 	send_line(s, line, replies[r].clause);
+	if (r == R_SIZE || r == R_RCPTS || r == R_SPACE)
+		s->owner->counts[r == R_SIZE ? REFUSED_SIZE : r == R_RCPTS ? REFUSED_ADDRESSES : REFUSED_SPACE]++;
 	if (replies[r].code >= 400)
 		log_refusal(s, line);
 }
@@ -922,6 +924,7 @@ session_advance(struct session *s)
 	}
 	answer = s->state == CLOSE ? session_closing(s) : 0;
 	conn_rest(&s->conn);
+	conn_count(&s->conn, s->owner->counts);
 	return answer;
 }
 
@@ -942,6 +945,9 @@ session_committed(struct session *s)
 
 	trace(s, '=', account, strlen(account), "RFC 5321 6.1");
 	if (m->state == MESSAGE_KEPT) {
+		s->owner->counts[MESSAGES_RECEIVED]++;
+		s->owner->counts[RECIPIENTS_RECEIVED] += (long long)m->env.count;
+		s->owner->counts[MESSAGE_BYTES_RECEIVED] += s->tx->content.size;
 		log_received(s, m);
 		s->kept = m->id;
 		reply(s, R_QUEUED, id_text(&m->id, id));
@@ -986,6 +992,7 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 	s->began = now.tick;
 	s->deadline = now.tick + v->conf->timeout;
 	v->sessions++;
+	v->counts[INBOUND]++;
 	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
 	reply(s, R_READY, v->conf->hostname);
 	conn_flush(&s->conn);		/* if it broke, the next step sees it */
@@ -1021,6 +1028,7 @@ session_free(struct session *s)
 
 	log_detail("- closed #%lu client=%s", s->number, addr_text_port(&s->conn.peer, who));
 	tx_free(s);
+	conn_count(&s->conn, s->owner->counts);
 	conn_close(&s->conn);
 	free(s->helo);
 	s->owner->sessions--;

@@ -194,6 +194,7 @@ slots_fill(msec *until, size_t *server_slot, size_t *relay_slot)
 	*server_slot = n;
 	n += vservers_want(slots + n, until);
 	dests_want(until);
+	counts_want(config, until);
 	*relay_slot = n;
 	return n + relays_want(slots + n, slots_room() - n, until);
 }
@@ -229,6 +230,7 @@ turn(void)
 	vservers_commit();
 	control_step(slots + 1, config);
 	vservers_tidy();
+	counts_step(config);
 	if (wishes_grant())
 		return false;
 	return !signals_step();

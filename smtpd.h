@@ -210,6 +210,8 @@ struct server {
 	long long per_connection;	/* messages on one of ours */
 	char *ndr_copy_to;	/* or NULL */
 	long long badmail_limit[2];	/* octets, and age */
+	long long queue_warning[2];	/* messages, and the age of the oldest */
+	long long badmail_warning[2];	/* messages, and octets */
 	/* delivery */
 	msec retry[RETRIES_MAX + 1];	/* 0 ends them; the last one repeats */
 	long long glitch_retry[2];	/* an interval, and how often */
@@ -243,7 +245,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, GLITCH, LIMIT, OPERATORS,
+	TIMES, HOPS, RESOLVERS, PAIR, OPERATORS,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -254,7 +256,7 @@ struct setting {
 	size_t offset;		/* in struct config, struct server or struct domain */
 	const char *preset;	/* the default as it would be written; NULL: see text */
 	long long min, max;	/* of numbers, sizes and times */
-	const char *words;	/* what a WORD can be */
+	const char *words;	/* what a WORD can be; the kinds of a PAIR */
 	const char *label;	/* the model's tab and label */
 	const char *text;
 };
@@ -266,6 +268,7 @@ struct config {
 	char *hosts;		/* file */
 	char *control;		/* the socket's path */
 	struct operator *operators;
+	char *metrics;		/* file, or NULL */
 	struct place *said;	/* as in struct server */
 	struct server *servers;
 	int holds;		/* by those who live by it; the last one frees it */
@@ -411,6 +414,7 @@ struct conn {
 	int fd;			/* -1: none */
 	bool ended;		/* the other side will send no more */
 	bool overlong;		/* the rest of a line too long is passed over */
+	long long received, sent;	/* octets, since somebody counted them */
 	struct buf in;		/* received, not yet consumed: from `at` on */
 	size_t at;
 	struct buf out;		/* not yet sent */
@@ -465,6 +469,24 @@ struct destination {
 /* What is true in each stands at the head of session.c. */
 enum state { GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
+/* What has happened so far: the names stand in count.c. */
+enum count {
+	BYTES_RECEIVED, BYTES_SENT, MESSAGE_BYTES_RECEIVED, MESSAGE_BYTES_SENT,
+	MESSAGES_RECEIVED, MESSAGES_SENT, MESSAGES_DELIVERED,
+	RECIPIENTS_RECEIVED, RECIPIENTS_SENT, RECIPIENTS_LOCAL,
+	REFUSED_SIZE, REFUSED_ADDRESSES, REFUSED_SPACE, SEND_RETRIES, DELIVERY_RETRIES,
+	NDRS, DSN_FAILURES, CONNECTION_ERRORS, INBOUND, OUTBOUND, OUTBOUND_REFUSED,
+	DIRECTORY_DROPS, PICKUP_RETRIEVED,
+	BAD_PICKUP, BAD_GENERAL, BAD_NDR, BAD_NO_RECIPIENTS, ROUTING_LOOKUPS,
+	COUNTS
+};
+
+/* What a folder holds, as it was seen at a tick. */
+struct tally {
+	long long count, octets, oldest;	/* second of arrival, 0 none */
+	msec at;				/* 0: not yet */
+};
+
 /* What is true in each stands at the head of vserver.c. */
 enum vstate { STOPPED, RUNNING, PAUSED, STOPPING, LEAVING };
 
@@ -483,6 +505,9 @@ struct vserver {
 	struct spool *spool;
 	struct usage drop;
 	struct pickup *pickup;
+	struct watch *watch;		/* of its folders */
+	long long counts[COUNTS];
+	struct tally tally[FOLDERS];
 	long long sessions, relays;
 	struct vserver *next;
 };
@@ -671,6 +696,8 @@ int conn_line(struct conn *c, char **line, size_t *n, bool *crlf);
 void conn_rest(struct conn *c);
 /* Send what can be sent: 1 all gone, 0 some is left, -1 broken. */
 int conn_flush(struct conn *c);
+/* What it has received and sent since the last time joins these counts. */
+void conn_count(struct conn *c, long long counts[]);
 /* Say that no more will come, and take what is there: closing with input
  * unread would reset the connection, and our last words might be lost. */
 void conn_part(struct conn *c);
@@ -707,6 +734,7 @@ void dns_want(const struct dns *q, struct pollfd *slot, msec *until);
  * out, as good as DNS_LATER). */
 int dns_step(struct dns *q);
 void dns_end(struct dns *q);			/* idempotent */
+extern long long dns_queries;			/* sent so far */
 const char *dns_name(const struct dns_answer *a, size_t i);	/* of record i */
 /* Put MX records in the order to try them: equals in a new one each time. */
 void dns_shuffle(struct dns_answer *a);
@@ -933,6 +961,7 @@ void spool_later(struct spool *sp, const struct id *id);
 void spool_touch(struct spool *sp, const struct id *id, long long second);
 /* All that waits is due now. */
 void spool_retry(struct spool *sp);
+size_t spool_waiting(const struct spool *sp);	/* for a time of their own */
 /* A name was removed from Queue that must not come back. */
 void spool_changed(struct spool *sp);
 
@@ -996,9 +1025,8 @@ void report_note(struct buf *b, const char *words, const char *transcript, long 
 /* ---- pickup.c: files that others drop ------------------------------------- */
 
 /* Begin, with the claims that a crash left; NULL: out of memory. */
-struct pickup *pickup_open(struct spool *sp, const struct server *s);
+struct pickup *pickup_open(struct vserver *v);
 void pickup_close(struct pickup *p);	/* idempotent on NULL */
-void pickup_configure(struct pickup *p, const struct server *s);
 void pickup_want(const struct pickup *p, msec *until);
 /* Look into the folder when it is time; what is whole goes to the batch. */
 void pickup_step(struct pickup *p);
@@ -1140,6 +1168,23 @@ const char *vserver_state(const struct vserver *v);	/* in a word */
 int vserver_start(struct vserver *v);	/* or resume; -1: the log says why not */
 void vserver_pause(struct vserver *v);
 void vserver_stop(struct vserver *v);
+
+/* ---- count.c: what has happened so far -------------------------------------------- */
+
+/* All counters of all servers, in Prometheus' text format. */
+void counts_write(struct buf *b);
+/* Write them to `metrics' when it is time. */
+void counts_step(const struct config *c);
+void counts_want(const struct config *c, msec *until);
+
+/* ---- watch.c: the folders that somebody should look at ------------------------------- */
+
+/* Count what lies in Queue, Drop and Badmail, a little in each turn; past a
+ * limit, say so once, in the log and to the postmaster. */
+struct watch *watch_open(struct vserver *v);		/* NULL: out of memory */
+void watch_want(const struct watch *w, msec *until);
+void watch_step(struct watch *w);
+void watch_close(struct watch *w);		/* idempotent on NULL */
 
 /* ---- operate.c: what an operator can ask for ---------------------------------------- */
 

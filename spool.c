@@ -216,6 +216,12 @@ spool_retry(struct spool *sp)
 		qsort(sp->heap, sp->waiting, sizeof *sp->heap, waiting_compare);
 }
 
+size_t
+spool_waiting(const struct spool *sp)
+{
+	return sp->waiting;
+}
+
 void
 spool_changed(struct spool *sp)
 {

@@ -354,11 +354,11 @@ vserver_open(struct vserver *v)
 		return -1;
 	}
 	outcome_open(v);
-	if ((v->pickup = pickup_open(v->spool, v->conf)) != NULL)
+	v->watch = watch_open(v);
+	if (v->watch != NULL && (v->pickup = pickup_open(v)) != NULL)
 		return 0;
 	log_line("smtpd: \"%s\": out of memory", v->conf->name);
-	spool_close(v->spool);
-	v->spool = NULL;
+	vserver_close(v);
 	return -1;
 }
 
@@ -370,8 +370,10 @@ vserver_close(struct vserver *v)
 	vservers_commit();
 	dests_forget(v, false);
 	pickup_close(v->pickup);
+	watch_close(v->watch);
 	spool_close(v->spool);
 	v->pickup = NULL;
+	v->watch = NULL;
 	v->spool = NULL;
 }
 
@@ -585,7 +587,6 @@ vserver_configure(struct vserver *v, const struct server *s)
 	v->drop.counted = 0;
 	if (v->spool == NULL)
 		return;
-	pickup_configure(v->pickup, s);
 	if (spool_configure(v->spool, s, why, sizeof why) == -1) {
 		log_line("smtpd: \"%s\": %s", s->name, why);
 		vserver_stop(v);
@@ -660,6 +661,7 @@ vservers_want(struct pollfd *slot, msec *until)
 		if (v->delivers) {
 			spool_want(v->spool, until);
 			pickup_want(v->pickup, until);
+			watch_want(v->watch, until);
 		}
 	}
 	return n;
@@ -693,6 +695,7 @@ vservers_work(void)
 			pickup_step(v->pickup);
 			spool_step(v->spool);
 			route_ready(v);
+			watch_step(v->watch);
 		}
 }
 

@@ -52,6 +52,7 @@ cat >conf <<END
 resolver 127.0.0.1:$(port_in dns)
 server here {
     general { listen 127.0.0.1:0; hostname mail.here.test; mailroot m }
+    messages { queue-warning unlimited unlimited }
     access { relay only 127.0.0.0/8 }
     delivery { port $(port_in able); retry 1h; glitch-retry 60s 1; notify 12h; expire 2d }
     domain here.test default

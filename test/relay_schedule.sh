@@ -64,7 +64,7 @@ resolver 127.0.0.1:1
 server s {
     general { listen 127.0.0.1:0; hostname mail.here.example; mailroot m }
     access { relay only 127.0.0.1 }
-    messages { ndr-copy-to ops }
+    messages { ndr-copy-to ops; queue-warning unlimited unlimited }
     delivery { glitch-retry 60s 3; retry 15m 30m 1h; notify 4h; expire 2d }
     domain here.example default
     domain dead.example remote { smart-host [127.0.0.1]:1 }
@@ -74,7 +74,7 @@ server s {
 }
 server local {
     general { listen 127.0.0.1:0; hostname mail.local.example; mailroot l }
-    messages { badmail-limit 10K 1d }
+    messages { badmail-limit 10K 1d; queue-warning unlimited unlimited }
     delivery { local-retry 1h; local-notify 90m; local-expire 5h; retry 30d }
     domain local.example default { quota 1K }
     domain here.example remote { smart-host [127.0.0.1]:1 }

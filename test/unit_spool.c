@@ -128,7 +128,7 @@ life_begins(void)
 		return false;
 	v = (struct vserver){ .conf = server, .spool = sp };
 	outcome_open(&v);
-	return CHECK((pk = pickup_open(sp, server)) != NULL);
+	return CHECK((pk = pickup_open(&v)) != NULL);
 }
 
 static void

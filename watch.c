@@ -1,0 +1,171 @@
+/*
+ * watch.c - the folders that somebody should look at.
+ *
+ * The model's administrators were told to look into Queue and Badmail often.
+ * This looks for them: every few minutes what lies in Queue, Drop and Badmail is
+ * counted, some files in each turn, into v->tally.  When a limit is passed the
+ * log says so, and a mail to the postmaster does; once, until it has been below
+ * the limit again.
+ */
+#include "smtpd.h"
+
+#include <sys/stat.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOK_EVERY 300000	/* ms, between two counts of the folders */
+#define FILES_TURN 200
+#define PAUSE_TURN 5		/* ms, between two turns of one count */
+
+static const enum folder watched[] = { QUEUE, DROP, BADMAIL };
+
+struct watch {
+	struct vserver *owner;
+	DIR *dir;			/* that is being counted; NULL: none */
+	size_t at;			/* in watched */
+	struct tally sum;		/* so far */
+	msec next;			/* tick of the next step */
+	bool told[FOLDERS];		/* it is past its limit, and that was said */
+};
+
+struct watch *
+watch_open(struct vserver *v)
+{
+	struct watch *w = memory(NULL, sizeof *w);
+
+	if (w == NULL)
+		return NULL;
+	memset(w, 0, sizeof *w);
+	w->owner = v;
+	w->next = now.tick;
+	return w;
+}
+
+void
+watch_close(struct watch *w)
+{
+	if (w != NULL && w->dir != NULL)
+		closedir(w->dir);
+	free(w);
+}
+
+void
+watch_want(const struct watch *w, msec *until)
+{
+	if (w->next < *until)
+		*until = w->next;
+}
+
+/* One mail, from nobody, to the postmaster of the default domain. */
+static void
+postmaster_told(struct vserver *v, const char *subject, const char *text)
+{
+	char head[2000], idt[ID_SIZE], date[DATE_SIZE], to[DOMAIN_MAX + 20];
+	struct message *m;
+	struct id id;
+	int n;
+
+	id_next(&id);
+	if ((m = spool_new(&id)) == NULL)
+		return;
+	snprintf(to, sizeof to, "postmaster@%.255s", v->conf->home->name);
+	n = snprintf(head, sizeof head, "From: <postmaster@%.255s>\r\nTo: <%s>\r\nSubject: %.200s\r\nDate: %s\r\n"
+	    "Message-ID: <%s@%.255s>\r\nAuto-Submitted: auto-generated\r\n\r\n%.600s\r\n", v->conf->home->name, to, subject,
+	    date_text(date, now.wall / 1000), id_text(&id, idt), v->conf->hostname, text);
+	if (n < 0 || (size_t)n >= sizeof head || envelope_sender(&m->env, "", NULL) == -1 ||
+	    envelope_add(&m->env, to, NULL) == -1 || spool_create(v->spool, m, head) == -1) {
+		spool_abandon(v->spool, m);
+		return;
+	}
+	spool_commit(v->spool, m);
+}
+
+static bool
+past(const struct server *s, enum folder f, const struct tally *t)
+{
+	if (f == BADMAIL)
+		return t->count > s->badmail_warning[0] || t->octets > s->badmail_warning[1];
+	return f == QUEUE && (t->count > s->queue_warning[0] || (t->count > 0 && s->queue_warning[1] != UNLIMITED &&
+	    now.wall / 1000 - t->oldest > s->queue_warning[1] / 1000));
+}
+
+static void
+judge(struct watch *w, enum folder f)
+{
+	struct vserver *v = w->owner;
+	const struct tally *t = &v->tally[f];
+	const char *folder = f == QUEUE ? "Queue" : "Badmail";
+	char subject[300], text[700];
+
+	if (!past(v->conf, f, t)) {
+		w->told[f] = false;
+		return;
+	}
+	if (w->told[f])
+		return;
+	w->told[f] = true;
+	snprintf(subject, sizeof subject, "%s of \"%.100s\" holds %lld messages", folder, v->conf->name, t->count);
+	snprintf(text, sizeof text, "%s holds %lld messages, %lld octets; the oldest came %lld minutes ago.\r\n\r\n"
+	    "%s\r\n\r\nYou are told again when it has been below its limit (%s) meanwhile.", folder, t->count, t->octets,
+	    t->oldest != 0 ? (now.wall / 1000 - t->oldest) / 60 : 0,
+	    f == QUEUE ? "What waits, and why: smtpd queue, smtpd queue domains" : "What lies there, and why: smtpd badmail",
+	    f == QUEUE ? "queue-warning" : "badmail-warning");
+	log_line("warning: server=\"%s\" folder=%s messages=%lld octets=%lld oldest=%llds", v->conf->name, folder, t->count, t->octets,
+	    t->oldest != 0 ? now.wall / 1000 - t->oldest : 0);
+	postmaster_told(v, subject, text);
+}
+
+static void
+file_counted(struct watch *w, const char *name)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	struct id id;
+
+	if (id_name(&id, name, ".eml") == -1 ||
+	    lstat(spool_path(w->owner->spool, path, watched[w->at], name), &st) == -1)
+		return;
+	w->sum.count++;
+	w->sum.octets += st.st_size;
+	if (w->sum.oldest == 0 || id.second < w->sum.oldest)
+		w->sum.oldest = id.second;
+}
+
+/* This folder is counted: on with the next one, or to sleep. */
+static void
+folder_counted(struct watch *w)
+{
+	enum folder f = watched[w->at];
+
+	closedir(w->dir);
+	w->dir = NULL;
+	w->sum.at = now.tick;
+	w->owner->tally[f] = w->sum;
+	judge(w, f);
+	w->at = (w->at + 1) % (sizeof watched / sizeof *watched);
+	w->next = now.tick + (w->at == 0 ? LOOK_EVERY : 0);
+}
+
+void
+watch_step(struct watch *w)
+{
+	struct dirent *d = NULL;
+	char path[PATH_SIZE];
+
+	if (w->next > now.tick)
+		return;
+	if (w->dir == NULL) {
+		memset(&w->sum, 0, sizeof w->sum);
+		w->dir = opendir(spool_path(w->owner->spool, path, watched[w->at], "."));
+	}
+	w->next = now.tick + (w->dir != NULL ? PAUSE_TURN : LOOK_EVERY);
+	for (int i = 0; w->dir != NULL && i < FILES_TURN; i++) {
+		if ((d = readdir(w->dir)) == NULL) {
+			folder_counted(w);
+			return;
+		}
+		file_counted(w, d->d_name);
+	}
+}
