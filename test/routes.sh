@@ -16,7 +16,7 @@ port=$(sed -n 's/^sink listening on 127.0.0.1://p' there.log)
 spawn away "$sink" -x -p 127.0.0.4:"$port"
 own_nc
 printf '%s\n' 'S: 554 5.3.2 not me' E: >rude.t
-spawn rude env NC="$own" LIMIT=20 "$SH" "$TEST/play" -l 127.0.0.5 "$port" rude.t
+spawn rude env NC="$own" LIMIT=100 "$SH" "$TEST/play" -l 127.0.0.5 "$port" rude.t
 spawn smart "$sink"
 for i in away rude smart; do wait_for "grep -q 'listening on' $i.log"; done
 smart=$(sed -n 's/^sink listening on .*://p' smart.log)
@@ -54,7 +54,7 @@ mx.fails2.example servfail
 better.example  60 MX 10 mx.better.example
 better.example  60 MX 20 mail.here.example
 mx.better.example 60 A 127.0.0.2
-equally.example 60 MX 10 down.order.example
+equally.example 60 MX 10 down.equally.example
 equally.example 60 MX 20 MAIL.here.Example
 equally.example 60 MX 20 mx.better.example
 equally.example 60 MX 30 mx.better.example
@@ -66,6 +66,7 @@ mx.hosts.example 60 A 127.0.0.9
 xn--bcher-kva.example 60 MX 10 xn--mx--goa.xn--bcher-kva.example
 xn--mx--goa.xn--bcher-kva.example 60 A 127.0.0.3
 down.example    60 A 127.0.0.9
+down.equally.example 60 A 127.0.0.9
 E
 spawn dns "$dnsd" -l queries zone
 wait_for 'grep -q listening dns.log'
@@ -76,7 +77,7 @@ virtual() { cat <<-END
 	    general { listen 127.0.0.1:0; hostname mail.here.example; mailroot $1 }
 	    access { relay only 127.0.0.0/8 }
 	    messages { per-connection 1 }
-	    delivery { port $port; timeout 10s; $2 }
+	    delivery { port $port; timeout 60s; $2 }
 	    domain here.example default
 	    domain row.example remote { smart-host better.example }
 	    domain lost.example remote { smart-host nowhere.example [nowhere.example] }
@@ -150,7 +151,7 @@ ok MX
 # --- ourselves among them ---
 
 went u@better.example 'mx.better.example[127.0.0.2]'
-waits equally.example world '4.4.1 down.order.example\[127.0.0.9\]:* cannot be connected to: *'
+waits equally.example world '4.4.1 down.equally.example\[127.0.0.9\]:* cannot be connected to: *'
 returned u@ours.example 5.4.6 'lead back to this one' world
 ok 'our own name'
 
