@@ -148,18 +148,32 @@ odd() {
 			echo "$key.$type.test 300 MX 10 mx.test"
 		done
 	done <odd.table >odd.rules
+	wrong() {
+		sort odd.all >odd.got
+		paste -d ' ' odd.asked odd.want | sort | while read -r name type want; do
+			got=$(grep "^$name $type " odd.got)
+			case $got in "$name $type "$want) ;; *) echo "want: $name $type $want"; echo " got: $got" ;; esac
+		done
+	}
 	name_server odd <odd.rules
 	# In a clock that is four times as fast.
 	ask odd.all -s "$(at odd)" -x 4 -j 200 $(cat odd.asked)
-	sort odd.all >odd.got
-	paste -d ' ' odd.asked odd.want | sort | while read -r name type want; do
-		got=$(grep "^$name $type " odd.got)
-		case $got in "$name $type "$want) ;; *) echo "want: $name $type $want"; echo " got: $got" ;; esac
-	done >odd.wrong
+	cp odd.queries odd.heard
+	cp odd.all.raw odd.said
+	# Who has much else to do is late in such a clock, and is asked once more, in ours.
+	wrong >odd.wrong
+	if [ -s odd.wrong ]; then
+		cp odd.all odd.first
+		ask odd.again -s "$(at odd)" -j 200 $(sed -n 's/^ got: \(.*\) later$/\1/p' odd.wrong) none.A.test A
+		awk '{ key = $1 " " $2 } FILENAME == "odd.again" { again[key] = $0; next } { print key in again ? again[key] : $0 }' \
+			odd.again odd.first >odd.all
+		cat odd.again.raw >>odd.said
+		wrong >odd.wrong
+	fi
 	[ ! -s odd.wrong ] || { cat odd.wrong >&2; fail 'oddities'; }
-	! sed 's/^[^ ]* //' odd.all.raw | grep -E '203\.0\.113|2001:db8:bad|poison|^QUIT' || fail 'a lie is believed'
+	! sed 's/^[^ ]* //' odd.said | grep -E '203\.0\.113|2001:db8:bad|poison|^QUIT' || fail 'a lie is believed'
 	awk '$1 != "malformed" { n[$2]++ } END { for (i in n) if (n[i] > 12) { print n[i], i; bad = 1 } exit bad }' \
-		odd.queries || fail 'it asks too often'
+		odd.heard || fail 'it asks too often'
 	is "$(queries odd malformed)" 0 'malformed questions'
 	is "$(queries odd '^tcp flood-40')" 0 'questions by TCP after a few lies'
 	for key in formerr-edns formerr-bare; do
@@ -179,7 +193,7 @@ aliases() {
 		echo 'silent.test silent'
 		echo 'root.test 300 CNAME .'; echo 'root.test cname-nowhere'
 	} | name_server aliases
-	ask alias.all -s "$(at aliases)" -x 4 -j 10 n0.test A ping.test A self.test A dark.test A root.test A
+	ask alias.all -s "$(at aliases)" -x 2 -j 10 n0.test A ping.test A self.test A dark.test A root.test A
 	is "$(sort alias.all | sed 's/ A / /; s/ ttl.*//')" \
 		"$(printf '%s\n' 'dark.test later' 'n0.test found 192.0.2.1' 'ping.test later' 'root.test nodata' 'self.test later')"
 	[ "$(queries aliases)" -lt 40 ] || fail "$(queries aliases) questions for five names"
@@ -204,7 +218,7 @@ caching() {
 	a.test 100 A 192.0.2.1
 	a.test 200 A 192.0.2.2
 	alias.test 50 CNAME a.test
-	short.test 10 A 192.0.2.3
+	short.test 100 A 192.0.2.3
 	behind.test 1000 CNAME short.test
 	week.test 604800 A 192.0.2.4
 	zero.test 0 A 192.0.2.5
@@ -221,7 +235,7 @@ caching() {
 	kept 60 2 a.test A				# 100 s: the least of its records
 	kept 0 2 a.test A A.test A a.test. A a.test AAAA
 	kept 30 2 alias.test A
-	kept 6 2 behind.test A
+	kept 60 2 behind.test A
 	kept 40000 1 week.test A
 	kept 50000 2 week.test A			# a day at most
 	kept 0 3 zero.test A
@@ -283,17 +297,17 @@ servers() {
 	end gone TERM 5
 	for bad in dead gone broken lame drops; do
 		: >good.queries; : >$bad.queries
-		ask several -s "$(at $bad)" -s "$(at good)" -x 4 -n 20 %d.test A
+		ask several -s "$(at $bad)" -s "$(at good)" -x 2 -n 20 %d.test A
 		is "$(grep -c 'found 192.0.2.1' several)" 20 "answers beside a server that is $bad"
 		# Who answers is asked first from then on.
 		[ "$(queries $bad)" -le 6 ] || fail "the server that is $bad was asked $(queries $bad) times"
 		: >good.queries; : >$bad.queries
-		ask several -s "$(at $bad)" -s "$(at good)" -x 4 -n 200 -j 20 %d.test A
+		ask several -s "$(at $bad)" -s "$(at good)" -x 2 -n 200 -j 20 %d.test A
 		is "$(grep -c 'found 192.0.2.1' several)" 200 "answers beside a server that is $bad, 20 at a time"
 		[ "$(queries $bad)" -le 60 ] || fail "the server that is $bad was asked $(queries $bad) times, 20 at a time"
 	done
 	: >good.queries; : >dead.queries
-	ask several -s "$(at dead)" -s "$(at gone)" -s "$(at good)" -x 4 -n 200 -j 20 %d.tcp A
+	ask several -s "$(at dead)" -s "$(at gone)" -s "$(at good)" -x 2 -n 200 -j 20 %d.tcp A
 	is "$(grep -c 'found 192.0.2.1' several)" 200 'answers by TCP'
 	is "$(queries dead '^tcp')" 0 'questions by TCP to a dead server'
 	# When all fail there is an end to it.
@@ -305,7 +319,7 @@ servers() {
 	answers "$(at gone)" later -x 4 a.test A
 	answers "$(at no_tcp)" 'found 192.0.2.2 ttl=0' a.test A
 	echo '* truncate-udp' >>no_tcp.zone
-	answers "$(at no_tcp)" later -x 4 a.test A
+	answers "$(at no_tcp)" later -x 2 a.test A
 	# The first one's word counts, also when it is no.
 	: >good.queries
 	echo '*.test 3600 SOA 60' | name_server denies
@@ -393,7 +407,7 @@ hosts() {
 memory() {
 	{ echo '*.test 300 A 192.0.2.1'; echo 'big.test huge 200'; } | name_server memory
 	for nth in 1 2 3 4 5 6 7 8 9 10 11 12; do
-		ask scarce -s "$(at memory)" -x 8 -m $nth a.test A a.test A big.test A b.test A
+		ask scarce -s "$(at memory)" -m $nth a.test A a.test A big.test A b.test A
 		grep -v -E '^(a|b).test A (found 192.0.2.1 ttl=300|memory)$|^big.test A (found 10.0.0.1, .*|memory|later)$' scarce &&
 			fail "when memory is out at its use $nth"
 		[ "$(grep -c -E 'memory|later' scarce)" -le 1 ] || fail "failures when memory is out at its use $nth"
