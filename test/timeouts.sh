@@ -5,16 +5,16 @@
 
 cat >timeouts.conf <<'E'
 server main {
-    general { listen 127.0.0.1:0; hostname mail.example.org; mailroot main; timeout 2s }
+    general { listen 127.0.0.1:0; hostname mail.example.org; mailroot main; timeout 5s }
     domain example.org default
 }
 E
 start_server timeouts.conf
 sleep 0.01 2>/dev/null || skip 'sleep knows whole seconds only'
-slowly() { while read -r line; do printf '%b' "$line"; sleep 0.6; done; }
+slowly() { while read -r line; do printf '%b' "$line"; sleep 1.2; done; }
 last() { tr -d '\r' | tail -n 1; }
 
-# Three seconds each, side by side.
+# Six seconds and more for each, side by side.
 printf '%s\n' 'NOOP\r\n' 'NOOP\r\n' 'NOOP\r\n' 'NOOP\r\n' 'NOOP\r\n' 'QUIT\r\n' | slowly | talk | last >lines & jobs=$!
 printf '%s\n' 'EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<jones>\r\nDATA\r\n' '.' '.' '\r' '\n' 'x' '\r\n.\r\nQUIT\r\n' |
 	slowly | talk | last >text & jobs="$jobs $!"

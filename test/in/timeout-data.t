@@ -1,4 +1,4 @@
-#server tight
+#server hasty
 # Silence in the middle of a message: RFC 5321, section 4.5.3.2.5. Nothing of it is kept.
 S: 220 *
 C: EHLO client.example

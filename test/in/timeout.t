@@ -1,5 +1,5 @@
-#server tight
-# Half a line does not keep a session open: RFC 5321, section 4.5.3.2.7. Here two seconds are all it gets.
+#server hasty
+# Half a line does not keep a session open: RFC 5321, section 4.5.3.2.7. Here four seconds are all it gets.
 S: 220 *
 C: EHLO client.example
 S* 250 *
