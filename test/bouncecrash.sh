@@ -43,7 +43,7 @@ for act in open write sync rename; do
 		[ $nth -lt 50 ] || fail 'there is no end of it'
 		[ -z "$(ls root/Queue)" ] || accepted=1         # or as good as that
 		start_server conf
-		poll quiet 5 || fail "killed at $act $nth: after 5 s there is left: $(ls root/Queue root/SortTemp | tr '\n' ' ')"
+		poll quiet || fail "killed at $act $nth: there is left: $(ls root/Queue root/SortTemp | tr '\n' ' ')"
 		stop_server
 		set -- $(ls root/Drop)
 		[ $# = 1 ] || { [ $# = 0 ] && [ -z "$accepted" ]; } || fail "killed at $act $nth: $# bounces"

@@ -70,7 +70,7 @@ start_server conf
 $python "$TEST/bounces.py" send "$PORT" >refused || fail 'not all could be sent'
 check now
 # Who fails at the name servers is tried again once more, before the hours go by.
-wait_for 'grep -q "destination=fails.test" server.log' 10
+wait_for 'grep -q "destination=fails.test" server.log'
 later 43300
 check delayed
 later 172900

@@ -92,7 +92,7 @@ for way in $ways; do
 	is "$(grep -c '^250 2.6.0' answers)" "$(wc -l <names)" "$way: messages that A took"
 done
 all=$(for way in $ways; do cat names; done | wc -l)
-poll '[ "$(messages b/Drop | wc -l)" -ge $all ]' 20 || echo 'not all have arrived' >wrong
+poll '[ "$(messages b/Drop | wc -l)" -ge $all ]' 60 || echo 'not all have arrived' >wrong
 
 : >>wrong
 

@@ -89,7 +89,7 @@ missed() { echo "$1: ${2:+message $2 }was not sent" >>wrong; }
 by_swaks() {
 	while read -r key; do
 		printf . | cat "wire/$key" - >swaks.in
-		swaks --server "$HOST" --port "$PORT" --helo client.test --timeout 20 --silent 2 -f a@client.test \
+		swaks --server "$HOST" --port "$PORT" --helo client.test --timeout 60 --silent 2 -f a@client.test \
 			-t "swaks.$key@example.org" -ndf --data @swaks.in </dev/null || missed swaks "$key"
 	done
 }
@@ -97,14 +97,14 @@ by_swaks() {
 by_curl() {
 	while read -r key; do
 		grep -q "$cr" "in/$key" && crlf='' || crlf=1
-		curl -sS -m 20 ${crlf:+--crlf} --url "smtp://$HOST:$PORT/client.test" --mail-from a@client.test \
+		curl -sS -m 60 ${crlf:+--crlf} --url "smtp://$HOST:$PORT/client.test" --mail-from a@client.test \
 			--mail-rcpt "curl.$key@example.org" -T "in/$key" || missed curl "$key"
 	done
 }
 
 by_msmtp() {
 	while read -r key; do
-		msmtp --host="$HOST" --port="$PORT" --domain=client.test --timeout=20 --auth=off --tls=off \
+		msmtp --host="$HOST" --port="$PORT" --domain=client.test --timeout=60 --auth=off --tls=off \
 			--add-missing-from-header=off --add-missing-date-header=off --set-from-header=off \
 			--set-date-header=off --set-msgid-header=off --remove-bcc-headers=off \
 			--undisclosed-recipients=off --from=a@client.test "msmtp.$key@example.org" <"in/$key" || missed msmtp "$key"
@@ -252,7 +252,7 @@ for job in $jobs; do wait "$job"; done
 
 
 count() { ls "$1" | wc -l; }
-poll '[ $(($(count root/Drop) + $(count root/Badmail) / 2)) -ge $(wc -l <sent) ]' 20 ||
+poll '[ $(($(count root/Drop) + $(count root/Badmail) / 2)) -ge $(wc -l <sent) ]' 60 ||
 	echo 'not all has arrived' >>wrong
 is "$(ls root/Pickup)" '' 'something is left in Pickup'
 stop_server

@@ -44,16 +44,16 @@ audit() {
 start_server crash.conf
 spawn sender "$sender" $port "$messages" $sessions
 for kill in 1 2 3; do
-	wait_for "[ -e sender.rc ] || [ \$(wc -l <promised) -ge $((messages * kill / 4)) ]" 50
+	wait_for "[ -e sender.rc ] || [ \$(wc -l <promised) -ge $((messages * kill / 4)) ]" 100
 	[ ! -e sender.rc ] || fail "the sender had ended before kill $kill"
 	kill_server
 	audit "kill $kill"
 	start_server crash.conf
 done
-wait_for '[ -e sender.rc ]' 50
+wait_for '[ -e sender.rc ]' 100
 end sender TERM 1
 [ "$rc" = 0 ] || fail 'the sender got a reply that does not belong'
-wait_for '[ -z "$(ls root/Queue)" ]' 10
+wait_for '[ -z "$(ls root/Queue)" ]'
 stop_server
 audit 'the end'
 

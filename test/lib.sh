@@ -11,21 +11,22 @@
 #     start_server [CONF] [ARG ...]   smtpd in $T, with CONF or else a copy of test/smtpd.conf; $PORT is its first port
 #     port_of NAME [ADDR]             prints the port of that virtual server (ADDR as it is announced: [::1])
 #     use NAME [ADDR]                 the same, into $PORT
-#     stop_server                     TERM, and it must end in order: in 10 s, status 0, no word from a sanitizer
+#     stop_server                     TERM, and it must end in order: in 20 s, status 0, no word from a sanitizer
 #     kill_server                     KILL
 #     say                             lines from standard input to $HOST $PORT with CRLF; prints the answers without CR
 #     talk                            the same with bytes as they are, both ways
 #     converse FILE                   plays a transcript as the client
-#     peer FILE, peer_ends [SECONDS]  plays one as the server, on port $PEER; and: it must have come true
+#     peer FILE, peer_ends            plays one as the server, on port $PEER; and: it must have come true
 #     mail_is FILE DIR                the messages in DIR are those that FILE tells of (see there)
-#     wait_for CONDITION [SECONDS]    until the shell code is true; fails after 5. poll is the same and only says so
+#     wait_for CONDITION [SECONDS]    until the shell code is true; fails after 30. poll is the same and only says so
 #     limit SECONDS COMMAND ...       with standard input and output as they are; status 124 when it took too long
 #     spawn NAME COMMAND ...          in the background: NAME.log, NAME.pid, and NAME.rc when it is over
 #     tools NAME ...                  the programs test/NAME are $NAME, built where they are not yet
 #     is GOT WANT [WHAT]   like GOT PATTERN [WHAT]   ok [WHAT]   fail WHY   skip WHY   need TOOL ...
 #
 # From outside: SMTPD the program (default test/smtpd-test if there is one, else smtpd), WRAP a command in front of it
-# (valgrind -q), NC the netcat (default test/nc), SH the shell (sh), LIMIT the seconds for one dialogue (10).
+# (valgrind -q), NC the netcat (default test/nc), SH the shell (sh), LIMIT the seconds for one dialogue (30). Such
+# times are for a machine that has much else to do: nobody waits for them as long as all is well.
 LC_ALL=C; export LC_ALL
 TEST=$(cd "${TEST:-$(dirname "$0")}" && pwd) || exit 2
 TOP=${TEST%/*} SH=${SH:-sh} HOST=127.0.0.1 SERVER=server
@@ -87,11 +88,11 @@ finish() {
 poll() {
 	spent=0
 	until eval "$1"; do
-		[ $spent -lt $((${2:-5} * 20)) ] || return 1
+		[ $spent -lt $((${2:-30} * 20)) ] || return 1
 		if sleep 0.05 2>/dev/null; then spent=$((spent + 1)); else sleep 1; spent=$((spent + 20)); fi
 	done
 }
-wait_for() { poll "$@" || fail "still not so after ${2:-5} s: $1"; }
+wait_for() { poll "$@" || fail "still not so after ${2:-30} s: $1"; }
 
 # A shell stands between us and the command and waits for it at once: so that its number is not that of a zombie, and
 # its status is there to read, in every shell and from every subshell.
@@ -138,7 +139,7 @@ start_server() {
 	[ ! -e "$SERVER.log" ] || mv "$SERVER.log" "$SERVER.log.old"
 	spawn "$SERVER" ${WRAP-} "$SMTPD" -f "$conf" "$@"
 	servers="$servers $SERVER"
-	poll '[ -n "$(announced "")" ] || [ -e "$SERVER.rc" ]' 10
+	poll '[ -n "$(announced "")" ] || [ -e "$SERVER.rc" ]'
 	PORT=$(announced '')
 	[ -n "$PORT" ] || { end "$SERVER" KILL 2; fail "the server did not start"; }
 }
@@ -160,11 +161,11 @@ unhurt() {
 }
 stop_server() {
 	[ ! -e "$SERVER.rc" ] || { end "$SERVER" TERM 1; fail "the server had ended by itself, with status $rc"; }
-	end "$SERVER" TERM 10 || { end "$SERVER" KILL 2; fail 'the server did not end within 10 s of TERM'; }
+	end "$SERVER" TERM 20 || { end "$SERVER" KILL 2; fail 'the server did not end within 20 s of TERM'; }
 	unhurt
 	[ "$rc" = 0 ] || fail "the server ended with status $rc"
 }
-kill_server() { end "$SERVER" KILL 5 || fail 'the server survives KILL'; unhurt; }
+kill_server() { end "$SERVER" KILL 30 || fail 'the server survives KILL'; unhurt; }
 
 # --- dialogues ---
 
@@ -177,7 +178,7 @@ own_nc() {
 	command -v "${CC:-cc}" >/dev/null || skip 'test/nc is not built'
 	${CC:-cc} -o "$own" "$TEST/nc.c" || fail 'test/nc.c does not compile'
 }
-talk() { pick_nc; limit "${LIMIT:-10}" $nc "$HOST" "$PORT"; }
+talk() { pick_nc; limit "${LIMIT:-30}" $nc "$HOST" "$PORT"; }
 say()  { awk '{ printf "%s\r\n", $0 }' | talk | tr -d '\r'; }
 converse() {
 	pick_nc
@@ -193,7 +194,7 @@ peer() {
 	PEER=$(sed -n 's/.*listening on .*://p' "peer$peers.log")
 }
 peer_ends() {
-	poll "[ -e peer$peers.rc ]" "${1:-10}" || fail "peer $peers still waits after ${1:-10} s"
+	poll "[ -e peer$peers.rc ]" || fail "peer $peers still waits"
 	end "peer$peers" TERM 1
 	[ "$rc" = 0 ] || fail "the dialogue of peer $peers went otherwise"
 }

@@ -15,7 +15,7 @@ full='421 4.3.2 Too many connections; come again later'
 newcomer() { say </dev/null; }
 
 # A session that stays: come NAME; tell NAME LINE ...; hears NAME TEXT, with which its last answer begins.
-come()  { mkfifo "$1.in"; LIMIT=30 talk 0<> "$1.in" >"$1.out" & wait_for "[ -s $1.out ]"; }
+come()  { mkfifo "$1.in"; LIMIT=100 talk 0<> "$1.in" >"$1.out" & wait_for "[ -s $1.out ]"; }
 tell()  { to=$1.in; shift; printf '%s\r\n' "$@" >"$to"; }
 hears() { wait_for "case \$(tail -n 1 $1.out) in '$2'*) ;; *) false ;; esac"; }
 
@@ -42,7 +42,7 @@ tell a 'RCPT TO:<jones@example.org>' DATA 'Subject: x' '' .; hears a '250 2.6.0'
 # One who talks and does not listen is not listened to after a while, and holds up nobody, not even the end.
 mkfifo deaf.out
 awk 'BEGIN { for (; i++ < 300000;) print "HELP\r" }' >deaf.in
-LIMIT=30 talk <deaf.in >deaf.out & exec 8<deaf.out
+LIMIT=100 talk <deaf.in >deaf.out & exec 8<deaf.out
 wait_for 'grep -q "connected #5 " server.log'
 tell a NOOP; hears a '250 2.0.0'
 like "$(newcomer)" "$full" 'a newcomer beside the deaf one'

@@ -92,7 +92,7 @@ done
 
 # arrives KEY TIMES: at $hop, as it was sent, behind nothing but what we and the hop wrote.
 arrives() {
-	poll '[ "$(grep -l "^X-Sent: '$1'$" $hop/mail/new/* 2>/dev/null | wc -l)" -ge '$2' ]' 15 || fail "$hop: $1 has not arrived"
+	poll '[ "$(grep -l "^X-Sent: '$1'$" $hop/mail/new/* 2>/dev/null | wc -l)" -ge '$2' ]' 60 || fail "$hop: $1 has not arrived"
 	grep -l "^X-Sent: $1\$" $hop/mail/new/* >files
 	is "$(wc -l <files | tr -d ' ')" "$2" "$hop: how often $1 arrives"
 	while read -r file; do
@@ -111,7 +111,7 @@ arrives() {
 }
 # eight arrives in 7 bits, and nothing is different but the encoding. Who can decode it finds the text that it was.
 converted() {
-	poll 'file=$(grep -l "^X-Sent: eight$" $hop/mail/new/* 2>/dev/null)' 15 || fail "$hop: eight has not arrived"
+	poll 'file=$(grep -l "^X-Sent: eight$" $hop/mail/new/* 2>/dev/null)' 60 || fail "$hop: eight has not arrived"
 	sed -n '/^X-Sent: /,$p' "$file" | sed '$d' >got
 	{
 		sed '/^$/q; s/8bit$/quoted-printable/' letters/eight
@@ -124,7 +124,7 @@ sys.exit(m[0].get_payload(decode=True) != m[1].get_payload(decode=True))' got le
 }
 # told KEY WHAT ...: there is one report about it in Drop, with these lines; it is put into the file `report'.
 told() {
-	poll 'report=$(grep -l "^X-Sent: '$1'" $hop/root/Drop/*.eml 2>/dev/null)' 15 || fail "$hop: no report about $1"
+	poll 'report=$(grep -l "^X-Sent: '$1'" $hop/root/Drop/*.eml 2>/dev/null)' 60 || fail "$hop: no report about $1"
 	tr -d '\r' <"$report" >report || fail "$hop: not one report about $1"
 	is "$(sed -n '/^Return-Path/q; /^x-[a-z]*: /p' report)" 'x-sender: <>
 x-receiver: s@here.test' "$hop: whom the report about $1 is for"
@@ -199,7 +199,7 @@ for hop in $hops; do
 			'bare: parameters that it does not know'
 		;;
 	esac
-	wait_for '[ -z "$(messages $hop/root/Queue)" ]' 10
+	wait_for '[ -z "$(messages $hop/root/Queue)" ]'
 	is "$(messages $hop/root/Badmail)" '' "$hop: what is in Badmail"
 	hop_ends $hop
 done

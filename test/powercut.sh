@@ -142,7 +142,7 @@ boot() {
 # on NAME: this is the machine now, when its server listens.
 on() {
 	guest=$1
-	poll "grep -q 'listening on' $guest.console.log || [ -e $guest.rc ]" 50
+	poll "grep -q 'listening on' $guest.console.log || [ -e $guest.rc ]" 100
 	grep -q 'listening on' "$guest.console.log" || fail "the machine $guest has not come up"
 	PORT=$(tr -d '\r' <"$guest.log" | awk '$1 ~ /HOST_FORWARD/ && $3 == "127.0.0.1" { print $4 }')
 	[ -n "$PORT" ] || fail "which is the port of $guest?"
@@ -284,10 +284,10 @@ send 900007 1 cut large
 
 spawn sender "$SH" -c 'cd real && exec "$@"' sender "$sender" "$PORT" 100000 20
 for count in 40 150 300; do
-	wait_for "[ \$(wc -l <real/promised) -ge $count ]" 20
+	wait_for "[ \$(wc -l <real/promised) -ge $count ]" 60
 	cut "stream-$count"
 done
-wait_for '[ $(wc -l <real/promised) -ge 450 ]' 20
+wait_for '[ $(wc -l <real/promised) -ge 450 ]' 60
 kill_power stream-450
 end sender TERM 2 || end sender KILL 2
 
@@ -306,7 +306,7 @@ is "$(subjects control-files/root/SortTemp)" 900001 'the file that it has synced
 
 sed 's/listen 0.0.0.0:2525/listen 127.0.0.1:0/; s/mailroot root/mailroot stream-450\/root/' guest/smtpd.conf >back.conf
 start_server back.conf
-wait_for '[ -z "$(ls stream-450/root/Queue)" ]' 10
+wait_for '[ -z "$(ls stream-450/root/Queue)" ]'
 stop_server
 subjects stream-450/root/Drop | sort >delivered
 sort stream-450.there | cmp - delivered >&2 || fail 'a server started on what was left delivers something else'

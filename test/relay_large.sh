@@ -29,7 +29,7 @@ awk 'BEGIN {
 }' >large
 cp large a/Pickup/.large && mv a/Pickup/.large a/Pickup/large
 printf 'From: s@a.example\nTo: v@b.example\nSubject: small\n\nsmall\n' >a/Pickup/.small && mv a/Pickup/.small a/Pickup/small
-wait_for '[ -z "$(ls a/Pickup a/Queue | grep eml)" ] && [ "$(ls b/Drop | wc -l)" = 2 ]' 10
+wait_for '[ -z "$(ls a/Pickup a/Queue | grep eml)" ] && [ "$(ls b/Drop | wc -l)" = 2 ]'
 tr -d '\r' <"$(grep -l '^Subject: large' b/Drop/*)" | sed '1,/^$/d' >got
 sed '1,/^$/d' large | diff - got | sed 3q >diff.out
 is "$(cat diff.out)" '' 'what came is not what was sent'
@@ -38,6 +38,6 @@ ok 'three megabytes'
 # Somebody stays connected; mail goes out in the same moment.
 spawn idle "$SH" -c "(echo EHLO x; sleep 20) | $TEST/nc 127.0.0.1 $PORT"
 cp large a/Pickup/.more && mv a/Pickup/.more a/Pickup/more
-poll '[ -n "$(ls a/Queue a/SortTemp | grep eml)" ]' || :
+wait_for '[ ! -e a/Pickup/more ]'
 stop_server
 ok 'the end'

@@ -24,10 +24,10 @@ start_server conf
 "$TEST/load" -p "$PORT" -c 5 -n $many -s 300 -f s@here.example -t u@there.example >load.out 2>&1 || fail "load: $(cat load.out)"
 wait_for 'grep -q "^- destination=\* .* waiting=" server.log'
 at 4000
-wait_for "[ \"\$(reports delayed)\" = $many ]" 10
+wait_for "[ \"\$(reports delayed)\" = $many ]"
 at 8000
 at 20000
-wait_for "[ \"\$(reports failed)\" = $many ] && [ -z \"\$(ls m/Queue)\" ]" 10
+wait_for "[ \"\$(reports failed)\" = $many ] && [ -z \"\$(ls m/Queue)\" ]"
 is "$(reports delayed)" $many 'told of the delay'
 is "$(find m/Drop -name '*.eml' | wc -l | tr -d ' ')" $((many * 2)) 'in Drop'
 stop_server

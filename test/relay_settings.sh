@@ -56,7 +56,7 @@ E
 echo | letter silent
 echo | letter silent_end
 rows='helo-only yes'
-play_scenes 'messages { per-connection 4 }; delivery { masquerade world.example; timeout 1s; connections-per-domain 1 }'
+play_scenes 'messages { per-connection 4 }; delivery { masquerade world.example; timeout 4s; connections-per-domain 1 }'
 
 logged masked relayed a reply '250 2.0.0 taken'
 logged masked relayed b reply '250 2.0.0 taken'
@@ -86,11 +86,11 @@ S: 354 go
 C* .
 S: 250 here
 E
-LIMIT=20 peer ports/peer.t; port=$PEER
+LIMIT=100 peer ports/peer.t; port=$PEER
 sed 's/@port.example/@x.y.example/' ports/peer.t >ports/wild.t
-LIMIT=20 peer ports/wild.t; wild=$PEER
+LIMIT=100 peer ports/wild.t; wild=$PEER
 sed 's/@port.example/@x.other.example/' ports/peer.t >ports/all.t
-LIMIT=20 peer ports/all.t; all=$PEER
+LIMIT=100 peer ports/all.t; all=$PEER
 cat >conf <<E
 resolver 127.0.0.1:1
 server s {

@@ -14,7 +14,7 @@ spawn slow "$sink" -w 150
 printf '%s\n' 'S: 220 x' 'C: EHLO*' 'S: 250 x' 'C: MAIL*' 'S: 250 ok' 'C: RCPT*' 'S: 250 ok' >envelope.t
 { cat envelope.t; printf '%s\n' 'C: DATA' 'S: 354 go' 'C* .' E:; } >silent.t
 echo E: >>envelope.t
-for i in silent envelope; do spawn $i env NC="$own" LIMIT=20 "$SH" "$TEST/play" -l "$HOST" 0 $i.t; done
+for i in silent envelope; do spawn $i env NC="$own" LIMIT=100 "$SH" "$TEST/play" -l "$HOST" 0 $i.t; done
 port() { sed -n 's/.*listening on .*://p' "$1.log"; }
 for i in slow silent envelope; do wait_for "grep -q 'listening on' $i.log"; done
 cat >conf <<E
@@ -47,7 +47,7 @@ send one@slow.example two@slow.example e@envelope.example
 wait_for '[ "$(took)" = "one " ]'
 begun=$(seconds)
 stop_server
-[ $(($(seconds) - begun)) -le 3 ] || fail 'it waited for more than the reply'
+[ $(($(seconds) - begun)) -lt 5 ] || fail 'it waited for more than the reply'
 grep -q 'relayed .*to=<one@slow.example>' server.log || fail 'the reply was not waited for'
 ! grep 'doubtful' server.log >&2 || fail 'in doubt about one that was answered'
 is "$(queue)" 'two e ' 'waiting'
@@ -62,7 +62,7 @@ wait_for '[ "$(took)" = "one two three " ]'
 begun=$(seconds)
 stop_server
 waited=$(($(seconds) - begun))
-[ $waited -ge 4 ] && [ $waited -le 7 ] || fail "it waited for $waited s"
+[ $waited -ge 4 ] && [ $waited -le 12 ] || fail "it waited for $waited s"
 grep -q 'relayed .*to=<three@slow.example>' server.log || fail 'three was not waited for'
 is "$(queue)" 'e s ' 'waiting'
 ok 'one reply comes, another one does not'

@@ -130,7 +130,7 @@ done <naps
 wait_for '[ -e client.rc ]' 600
 end client TERM 1
 [ "$rc" = 0 ] || fail 'the client got a reply that does not belong'
-wait_for '[ -z "$(ls root/Queue)" ]' $((expire * 2 + 10))
+wait_for '[ -z "$(ls root/Queue)" ]' $((expire * 2 + 30))
 stop_server
 keep_log
 end sink TERM 5

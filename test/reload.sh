@@ -89,7 +89,7 @@ is "$(echo QUIT | say 2>/dev/null)" '' 'the listener of the one that is gone'
 ! grep -q '"first" listening' server.log || fail 'a listener that stayed is announced again'
 
 : >go
-wait_for '[ -e one.said ] && [ -e two.said ]' 20
+wait_for '[ -e one.said ] && [ -e two.said ]'
 for i in one two; do
 	grep -q '^250 2.6.0 .* queued$' $i.said || fail "the session with $i was cut"
 	is "$(ls $i/Drop | wc -l | tr -d ' ')" 1 "what the session brought to $i"
@@ -99,6 +99,6 @@ grep -q '^221 2.0.0 before.example' one.said || fail 'it did not go on as it beg
 # The taker, which is a server that never greets, got the waiting message's connection.
 ls one/Queue/*.eml >/dev/null || fail 'what waits is gone'
 end taker TERM 5
-wait_for 'grep -q "server=\"first\" waiting=1 .*127.0.0.1\]*:$TAKEN" server.log' 10
+wait_for 'grep -q "server=\"first\" waiting=1 .*127.0.0.1\]*:$TAKEN" server.log'
 stop_server
 ok

@@ -69,12 +69,12 @@ cut -d ' ' -f 1,2 want >asked
 # --- the servers ---
 
 me=$(id -un)
-port=$(awk 'BEGIN { srand(); print 20000 + int(rand() * 10000) }')
+port=$((20000 + $$ % 10000))
 
 # serves NAME COMMAND ...: until it answers on $port; or it has ended, as when somebody else has the port.
 serves() {
 	spawn "$@"
-	poll "[ -e $1.rc ] || '$TEST/ask' -x 8 -s 127.0.0.1:$port zone.test A 2>/dev/null | grep -q found" 10 &&
+	poll "[ -e $1.rc ] || '$TEST/ask' -x 8 -s 127.0.0.1:$port zone.test A 2>/dev/null | grep -q found" &&
 		[ ! -e "$1.rc" ]
 }
 
@@ -154,7 +154,7 @@ start_dnsmasq() {
 # said OUT ARG ...: a line for each question, as in `want', records sorted.
 said() {
 	out=$1; shift
-	limit 30 "$TEST/ask" "$@" >"$out.raw" || fail "ask failed, or took too long: $*"
+	limit ${LIMIT:-30} "$TEST/ask" "$@" >"$out.raw" || fail "ask failed, or took too long: $*"
 	awk '
 		function told(    i, j, s) {
 			for (i = 2; i <= n; i++)

@@ -24,5 +24,5 @@ printf '%s\n' 'HELO c' 'MAIL FROM:<>' 'RCPT TO:<jones>' DATA '' x . QUIT | say >
 like "$(head -n 1 got)" '220 mx.example.org *' 'the greeting'
 grep -q "^	by mx.example.org (smtpd) with SMTP id " there/Mail/*.eml || fail 'the Received field has another name'
 printf 'no header\n\nx\n' >there/note; mv there/note there/Pickup/
-wait_for 'ls there/Dead/*.txt >/dev/null 2>&1 && ls there/Dead/*.eml >/dev/null 2>&1' 8
+wait_for 'ls there/Dead/*.txt >/dev/null 2>&1 && ls there/Dead/*.eml >/dev/null 2>&1'
 stop_server

@@ -69,7 +69,7 @@ for signal in TERM INT; do
 	is "$(echo NOOP | say | tail -n 1)" '250 2.0.0 OK' 'after SIGHUP'
 
 	kill -s $signal "$(cat server.pid)"
-	wait_for '[ -e server.rc ]' 10
+	wait_for '[ -e server.rc ]'
 	is "$(cat server.rc)" 0 "the status after SIG$signal"
 	for i in $clients; do
 		wait_for "[ -e $i.rc ]"

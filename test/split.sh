@@ -45,7 +45,7 @@ clients() {	# HOW COMMAND: what they hear is in HOW.1 to HOW.4, and what they se
 	done >"$1.all"
 	rm plain/Drop/*
 }
-each() { limit 20 "$own" -b "$HOST" "$PORT"; }
+each() { limit ${LIMIT:-30} "$own" -b "$HOST" "$PORT"; }
 clients whole talk
 clients pieces each
 cmp -s whole.all pieces.all || { diff whole.all pieces.all >&2; fail 'it makes a difference when it comes octet by octet'; }
@@ -69,7 +69,7 @@ worker() {
 }
 jobs='' i=1
 while [ $i -le $workers ]; do
-	worker $i | LIMIT=50 talk >"got.$i" & jobs="$jobs $!"
+	worker $i | LIMIT=100 talk >"got.$i" & jobs="$jobs $!"
 	i=$((i + 1))
 done
 wait $jobs
