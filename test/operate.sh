@@ -91,7 +91,7 @@ wait_for 'grep -q "destination=\* .*waiting=1 " server.log'
 grep -q 'to=<u@away.example> host=.*relayed' server.log && fail 'it went to a server that stands still'
 fine start 'next hop';      has start '^"next hop" is running$'
 fine queue retry away.example; has retry '^1 message tried now$'
-wait_for '[ -n "$(ls hop/Drop 2>/dev/null)" ]' 10
+wait_for '[ -n "$(ls hop/Drop 2>/dev/null)" ] && ! ls main/Queue | grep -q eml'
 fine queue;                 has 'the end' '^Queue is empty$'
 
 # --- connections ---
@@ -108,7 +108,7 @@ fine pause main;            has pause '^"main" is paused$'
 PORT=$MAIN; like "$(echo QUIT | say)" '421 4.3.2 *' 'a newcomer while paused'
 printf 'RCPT TO:<u@away.example>\r\nDATA\r\n\r\n.\r\n' >&8
 wait_for 'grep -q "250 2.6.0" client.log'
-wait_for '[ "$(ls hop/Drop | wc -l)" -ge 2 ]' 10
+wait_for '[ "$(ls hop/Drop | wc -l)" -ge 2 ]'
 fine sessions end "$N";     wait_for 'grep -q "^421 4.3.2 main.example ends the session: an operator wants it so" client.log'
 wrong 1 sessions end 999999
 exec 8>&-
@@ -127,6 +127,7 @@ grep -q '^smtpd: "next hop" is stopped$' server.log || fail 'that it was stopped
 fine resume main;           has resume '^"main" is running$'
 send a@main.example u@away.example; ONE=$ID
 send a@main.example v@far.example;  TWO=$ID
+wait_for 'grep -q "destination=\* .* waiting=" server.log'
 
 # A second program with the same socket, and the same mailroot, is told off and harms nobody.
 fine start 'next hop'
@@ -153,7 +154,7 @@ fine badmail;               has badmail "^$BAD .* dead$"
 fine badmail show "$BAD";   has badmail '^Why it is here$'; has badmail 'This message was set aside: '
 printf 'x-sender: s@main.example\nx-receiver: u@main.example\nFrom: s@main.example\n\nmended\n' >"main/Badmail/$BAD.eml"
 fine badmail resend all;    has resend '^1 message moved to Pickup$'
-wait_for 'grep -q "^mended" main/Drop/*.eml' 10
+wait_for 'grep -q "^mended" main/Drop/*.eml'
 is "$(ls main/Badmail)" '' 'left in Badmail'
 stop_server
 ok
