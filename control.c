@@ -262,17 +262,17 @@ control_want(struct pollfd *slot, msec *until)
 }
 
 void
-control_step(const struct pollfd *slot, const struct config *config)
+control_step(size_t slot, const struct config *config)
 {
 	int fd;
 
 	for (size_t i = 0; i < CALLERS; i++)
 		if (callers[i] != NULL) {
 			callers[i]->request.config = config;
-			if (!caller_step(callers[i], slot[callers[i]->slot].revents))
+			if (!caller_step(callers[i], slots[slot + callers[i]->slot].revents))
 				caller_free(i);
 		}
-	if (listener != -1 && (slot[listener_slot].revents & POLLIN))
+	if (listener != -1 && (slots[slot + listener_slot].revents & POLLIN))
 		while ((fd = accept(listener, NULL, NULL)) != -1)
 			caller_new(fd, config);
 }

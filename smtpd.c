@@ -210,7 +210,7 @@ turn_sessions(msec until)
 		for (size_t i = 0; i < n; i++)
 			slots[i].revents = 0;	/* a signal: its octet is in the pipe */
 	clock_turn();
-	vservers_step(slots + server_slot);
+	vservers_step(server_slot);
 	relays_step(slots + relay_slot, n - relay_slot);
 	return ready;
 }
@@ -228,7 +228,7 @@ turn(void)
 	for (int i = 0; i < ROUNDS && vservers_pending() && turn_sessions(now.tick) > 0; i++)
 		;
 	vservers_commit();
-	control_step(slots + 1, config);
+	control_step(1, config);
 	vservers_tidy();
 	counts_step(config);
 	if (wishes_grant())

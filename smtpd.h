@@ -1148,7 +1148,7 @@ int vservers_open(void);
 void vservers_limit(long long most);
 size_t vservers_slots(void);
 size_t vservers_want(struct pollfd *slot, msec *until);	/* how many were used */
-void vservers_step(const struct pollfd *slot);
+void vservers_step(size_t slot);		/* from that one of the poll array on */
 void vservers_work(void);		/* Pickup, and what is due in Queue */
 bool vservers_pending(void);		/* has a message reached its end since the last commit? */
 void vservers_commit(void);		/* sync, deliver, say so */
@@ -1203,7 +1203,7 @@ void request_end(struct request *r);
  * signals, and the log says why. */
 void control_open(const struct config *c);
 size_t control_want(struct pollfd *slot, msec *until);
-void control_step(const struct pollfd *slot, const struct config *c);
+void control_step(size_t slot, const struct config *c);
 /* What somebody asks that only the loop can do; and that it has, or not: the
  * lines are for him. */
 enum wish control_wish(void);

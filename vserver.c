@@ -62,11 +62,11 @@ sessions_remove(size_t i)
 }
 
 static void
-sessions_step(const struct pollfd *slot)
+sessions_step(size_t slot)
 {
 	for (size_t i = 0; i < session_count; ) {
 		struct session *s = sessions[i];
-		short events = slot[s->slot].revents;
+		short events = slots[slot + s->slot].revents;
 		int answer = 0;
 
 		if (events != 0 || s->deadline <= now.tick)
@@ -281,11 +281,12 @@ listeners_move(struct vserver *v, const struct server *to)
 	}
 }
 
+/* Newcomers may need more room in the poll array, which moves then. */
 static void
-listeners_step(const struct pollfd *slot)
+listeners_step(size_t slot)
 {
 	for (size_t i = 0; i < listener_count; i++)
-		if (slot[listeners[i].slot].revents & POLLIN)
+		if (slots[slot + listeners[i].slot].revents & POLLIN)
 			listener_step(&listeners[i]);
 }
 
@@ -668,7 +669,7 @@ vservers_want(struct pollfd *slot, msec *until)
 }
 
 void
-vservers_step(const struct pollfd *slot)
+vservers_step(size_t slot)
 {
 	sessions_step(slot);
 	listeners_step(slot);
