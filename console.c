@@ -196,10 +196,10 @@ console(const char *file, int argc, char **argv)
 	int fd, status;
 
 	options_take(&argc, argv, &file, &server, &json);
-	if (line_make(&line, server, json, argc, argv) == -1)
-		die(EX_USAGE, "no tabs and no line ends in what is asked");
 	if ((c = config_load(file)) == NULL)
 		return EX_CONFIG;
+	if (line_make(&line, server, json, argc, argv) == -1)
+		die(EX_USAGE, "no tabs and no line ends in what is asked");
 	fd = server_connect(control_path(c, path));
 	if (fd == -1 && errno == EACCES)
 		die(EX_NOPERM, "%s: %s", path, strerror(errno));
