@@ -23,7 +23,7 @@ at() { sed -n 's/.* listening on //p' "$1.log"; }
 # above 10, so that it does not matter how long an answer has been kept).
 ask() {
 	out=$1; shift
-	limit $((${LIMIT:-10} * 3)) "$TEST/ask" -v "$@" >"$out.raw" 2>"$out.usage" || {
+	limit $((${LIMIT:-30} * 3)) "$TEST/ask" -v "$@" >"$out.raw" 2>"$out.usage" || {
 		tail -n 40 "$out.usage" >&2
 		fail "ask failed, or took too long: $*"
 	}

@@ -28,7 +28,7 @@ virtual() { cat <<-END
 # send NAME: the list on standard input, through that server.
 send() {
 	use "$1"
-	limit 100 "$bulk" "$PORT" >"$1.sent" || fail "not everything is accepted by $1"
+	limit $((${LIMIT:-30} * 4)) "$bulk" "$PORT" >"$1.sent" || fail "not everything is accepted by $1"
 }
 # many COUNT DOMAINS NAME: a list, to so many domains of that name in turn.
 many() { awk -v n="$1" -v domains="$2" -v name="$3" 'BEGIN {
