@@ -30,6 +30,7 @@ REST = console.o \
 	outcome.o \
 	spool.o \
 	report.o \
+	journal.o \
 	mime.o \
 	view.o \
 	message.o \
@@ -43,7 +44,7 @@ REST = console.o \
 	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool test/unit_report test/unit_mime
+	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal
 TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk
 
 smtpd: $(OBJ)
@@ -72,6 +73,7 @@ test/unit_config: test/unit_config.c
 test/unit_spool: test/unit_spool.c
 test/unit_report: test/unit_report.c
 test/unit_mime: test/unit_mime.c
+test/unit_journal: test/unit_journal.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
 

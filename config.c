@@ -517,6 +517,37 @@ value_operators(struct parser *p, char **words, int n, struct operator **to)
 			    shown(words[i]));
 }
 
+/* "none", or a format, when to begin another file, and a folder. */
+static void
+value_log(struct parser *p, const struct setting *s, char **words, int n, struct log *to)
+{
+	struct setting size = *s;
+
+	size.kind = SIZE;
+	if (value_word(p, s, "none w3c iis ncsa", words[0], &to->format) == -1 || (to->format == LOG_NONE && n == 1))
+		return;
+	if (to->format == LOG_NONE || n != 3 || words[2][0] == '\0')
+		complain(p, p->line, "log: wants 'none' alone, or a format, when another file begins, and a folder (such as: w3c daily logs)");
+	else if (words[1][0] >= '0' && words[1][0] <= '9') {
+		to->roll = ROLL_SIZE;
+		value_number(p, &size, words[1], &to->size);
+	} else if ((to->roll = word_index("hourly daily weekly monthly never", words[1])) == -1)
+		complain(p, p->line, "log: '%s' is none of: hourly daily weekly monthly never, and no size (such as 20M)", shown(words[1]));
+	to->folder = n == 3 ? words[2] : words[0];
+}
+
+/* Several of the table's words: a bit each.  The default is replaced. */
+static void
+value_words(struct parser *p, const struct setting *s, char **words, int n, int *bits)
+{
+	int bit;
+
+	*bits = 0;
+	for (int i = 0; i < n; i++)
+		if (value_word(p, s, s->words, words[i], &bit) == 0)
+			*bits |= 1 << bit;
+}
+
 /* A list, which may go on in a further line of the same name. */
 static bool
 takes_more(const struct setting *s)
@@ -528,7 +559,7 @@ takes_more(const struct setting *s)
 static bool
 takes_many(const struct setting *s)
 {
-	return takes_more(s) || s->kind == TIMES || s->kind == PAIR;
+	return takes_more(s) || s->kind == TIMES || s->kind == PAIR || s->kind == LOG || s->kind == WORDS;
 }
 
 /* One directive's words become its value in the block's struct at base. */
@@ -582,6 +613,12 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 		break;
 	case PAIR:
 		value_pair(p, s, words, n, to);
+		break;
+	case LOG:
+		value_log(p, s, words, n, to);
+		break;
+	case WORDS:
+		value_words(p, s, words, n, to);
 		break;
 	case LATER:
 		break;
@@ -944,6 +981,26 @@ check_folder(struct parser *p, const struct place *where, const char *name, cons
 		fault(p, where, "%s: 'maildir:' is not in this build yet", name);
 }
 
+/* Each log has a folder of its own. */
+static void
+check_log(struct parser *p, const struct server *s)
+{
+	static const char *const mine[] = { "log-fields", "log-local-time" };
+	const struct place *where = place_of(s, GENERAL, "log");
+
+	if (s->log.format == LOG_NONE)
+		return;
+	check_folder(p, where, "log", s->log.folder);
+	if (strcmp(s->log.folder, s->badmail) == 0 || (s->home != NULL && strcmp(s->log.folder, s->home->drop) == 0))
+		fault(p, where, "log: '%s' is a folder for mail; the log has its own", shown(s->log.folder));
+	for (const struct server *t = p->config->servers; t != s; t = t->next)
+		if (t->log.format != LOG_NONE && s->log.folder[0] == '/' && strcmp(t->log.folder, s->log.folder) == 0)
+			fault(p, where, "log: '%s' is server \"%s\"'s already; each has its own", shown(s->log.folder), shown(t->name));
+	for (size_t i = 0; s->log.format != LOG_W3C && i < sizeof mine / sizeof *mine; i++)
+		if (place_of(s, GENERAL, mine[i]) != &s->place)
+			fault(p, place_of(s, GENERAL, mine[i]), "%s: only a w3c log can choose", mine[i]);
+}
+
 static void
 check_copy_to(struct parser *p, struct server *s)
 {
@@ -1003,6 +1060,7 @@ check_server(struct parser *p, struct server *s)
 		fault(p, place_of(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", shown(s->masquerade));
 	if (s->direct_first && s->smart_host == NULL)
 		fault(p, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
+	check_log(p, s);
 	check_copy_to(p, s);
 	if (s->max_session < s->max_size)
 		fault(p, place_of(s, MESSAGES, "max-session"), "max-session is smaller than max-size");

@@ -89,6 +89,7 @@ struct relay {
 	struct content content;
 	bool line_start;		/* and what is said of it is at a line's beginning */
 	struct buf transcript;
+	struct exchange exchange;
 };
 
 static struct relay **relays;
@@ -121,6 +122,7 @@ transcribe(struct relay *r, char side, const char *line, size_t n)
 	struct buf *b = &r->transcript;
 	char safe[300];
 
+	journal_relay(r->dest->owner->journal, &r->exchange, &r->conn, side, line, n);
 	trace_line(r->number, r->began, states[r->state].name, side, line, n, side == '>' ? states[r->state].clause : "");
 	text_safe(safe, sizeof safe, line, n);
 	if (b->len > TRANSCRIPT) {
@@ -539,6 +541,7 @@ say_content(struct relay *r)
 			n = -1;
 	}
 	if (n == 0) {
+		r->exchange.sent = content_size(r);
 		transcribe(r, '>', "(the message)", 13);
 		enter(r, VERDICT, VERDICT_WAIT);
 	}
@@ -821,6 +824,7 @@ route_follow(struct relay *r)
 	while ((answer = route_step(&r->route)) == 1) {
 		if ((fd = conn_connect(&r->route.addrs[r->route.addr])) != -1) {
 			conn_open(&r->conn, fd);
+			r->conn.peer = r->route.addrs[r->route.addr];
 			enter(r, CONNECT, CONNECT_WAIT);
 			transcribe(r, '=', r->route.text, strlen(r->route.text));
 			return;

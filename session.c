@@ -68,6 +68,7 @@ send_line(struct session *s, const char *line, const char *clause)
 	char rule[WHERE_SIZE + 60];
 	size_t n = strlen(line);
 
+	journal_reply(s->owner->journal, &s->exchange, &s->conn, s->helo, &s->kept, line);
 	if (log_tracing) {
 		snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
 		    *clause ? "RFC " : "", clause);
@@ -711,12 +712,15 @@ verb_find(const struct session *s, const char *line, size_t n)
 }
 
 /* What the trace shows of a line: nothing behind AUTH, and nothing that may be
- * the password of a client that did not wait to be refused. */
+ * the password of a client that did not wait to be refused.  The protocol log
+ * shows no line that is no command: it may belong to a message. */
 static void
-trace_command(struct session *s, const struct verb *v, const char *line, size_t n)
+show_command(struct session *s, const struct verb *v, const char *line, size_t n)
 {
 	bool auth = v != NULL && strcmp(v->name, "AUTH") == 0;
 
+	s->exchange.received += (long long)n + 2;
+	journal_command(s->owner->journal, &s->exchange, line, v ? n : 0);
 	if (v == NULL && s->secret)
 		line = "(not shown)", n = strlen(line);
 	trace(s, '>', line, auth ? 4 : n, NULL);
@@ -731,7 +735,7 @@ command(struct session *s, char *line, size_t n)
 	const struct verb *v = verb_find(s, line, length);
 	bool nul = strlen(line) != n;
 
-	trace_command(s, v, line, n);
+	show_command(s, v, line, n);
 	while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
 		line[--n] = '\0';
 	line += length + strspn(line + length, " \t");
@@ -785,6 +789,7 @@ step_data(struct session *s)
 	s->deadline = now.tick + s->conf->timeout;
 	ended = tx_take(s, octets, n, &used);
 	conn_consume(&s->conn, used);
+	s->exchange.received += (long long)used;
 	if (s->tx->content.stray && s->conf->line_endings == ENDINGS_REJECT) {
 		refuse_stray(s);
 	} else if (ended) {
@@ -843,6 +848,7 @@ step_chunk(struct session *s)
 	if (s->tx != NULL)
 		tx_take(s, octets, n, &used);
 	conn_consume(&s->conn, n);
+	s->exchange.received += (long long)n;
 	if ((s->chunk -= (long long)n) == 0)
 		chunk_end(s);
 	return 1;
@@ -1029,6 +1035,7 @@ session_free(struct session *s)
 	log_detail("- closed #%lu client=%s", s->number, addr_text_port(&s->conn.peer, who));
 	tx_free(s);
 	conn_count(&s->conn, s->owner->counts);
+	journal_forget(&s->exchange);
 	conn_close(&s->conn);
 	free(s->helo);
 	s->owner->sessions--;

@@ -15,6 +15,11 @@ const char *const block_name[BLOCKS] = {
 	"ldap-routing", "security", "domain"
 };
 
+/* In the order in which they are written. */
+const char log_fields[] = "date time c-ip cs-username s-sitename s-computername s-ip s-port cs-method cs-uri-stem "
+    "cs-uri-query sc-status sc-win32-status sc-bytes cs-bytes time-taken cs-version cs-host "
+    "cs(User-Agent) cs(Cookie) cs(Referer)";
+
 #define S(member) offsetof(struct server, member)
 #define D(member) offsetof(struct domain, member)
 #define C(member) offsetof(struct config, member)
@@ -61,8 +66,20 @@ const struct setting settings[] = {
 	{ GENERAL, TIME, "timeout", S(timeout), "10m", 1000, 30 * DAY, NULL,
 	  "General: Connection time-out (minutes)",
 	  "How long a client may take for a whole command line, or be silent within a message, before it is answered 421 and closed." },
-	LATER_IN(GENERAL, "log"), LATER_IN(GENERAL, "log-fields"),
-	LATER_IN(GENERAL, "log-local-time"),
+	{ GENERAL, LOG, "log", S(log), "none", 16384, UNLIMITED - 1, NULL,
+	  "General: Enable logging, Active log format, New log time period",
+	  "The protocol log, one record for each command and reply: a format (w3c, iis, ncsa); when another file begins "
+	  "(hourly, daily, weekly, monthly, never, or at a size such as 20M); and a folder, relative to the mailroot, made when missing. "
+	  "None, as in the model: each message and each refusal has a line on standard error anyway." },
+	{ GENERAL, WORDS, "log-fields", S(log_fields),
+	  "date time c-ip cs-username cs-method cs-uri-query sc-status sc-bytes cs-bytes time-taken", 0, 0, log_fields,
+	  "General: Extended Logging Options",
+	  "The fields of a w3c log, out of: date time c-ip cs-username s-sitename s-computername s-ip s-port cs-method "
+	  "cs-uri-stem cs-uri-query sc-status sc-win32-status sc-bytes cs-bytes time-taken cs-version cs-host "
+	  "cs(User-Agent) cs(Cookie) cs(Referer). They are written in this order; those that mean something only on the web are '-'." },
+	{ GENERAL, YESNO, "log-local-time", S(log_local_time), "no", 0, 0, NULL,
+	  "General: Use local time for file naming and rollover",
+	  "Whether a w3c log has local time, in its records and in its files' names, instead of UTC. The other formats always have it." },
 	{ GENERAL, YESNO, "start", S(start), "yes", 0, 0, NULL,
 	  "the console's Start and Stop",
 	  "Whether the server begins with the program, until an operator has said otherwise: what he said holds after a restart." },

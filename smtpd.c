@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DESCRIPTORS    20	/* kept for a turn's Pickup files, and to look around */
@@ -265,6 +266,7 @@ static void
 serve(void)
 {
 	random_open();
+	tzset();
 	dns_configure(config->resolvers, config->hosts);
 	descriptors_raise();
 	signals_open();

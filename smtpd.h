@@ -158,6 +158,16 @@ struct listen {
 	struct listen *next;
 };
 
+enum log_format { LOG_NONE, LOG_W3C, LOG_IIS, LOG_NCSA };
+enum log_roll { ROLL_HOURLY, ROLL_DAILY, ROLL_WEEKLY, ROLL_MONTHLY, ROLL_NEVER, ROLL_SIZE };
+
+/* The protocol log, and when another file of it begins. */
+struct log {
+	int format, roll;	/* of enum log_format, enum log_roll */
+	long long size;		/* ROLL_SIZE: the most a file has */
+	char *folder;
+};
+
 /* Who may operate, beside root and who runs the program. */
 struct operator {
 	bool group;
@@ -199,6 +209,9 @@ struct server {
 	long long connections, connections_per_client;
 	msec timeout;
 	bool start;
+	struct log log;
+	int log_fields;		/* bits, in the order of the words in log_fields */
+	bool log_local_time;
 	/* access */
 	struct access connect, relay;
 	bool open_relay;
@@ -245,7 +258,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, PAIR, OPERATORS,
+	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -256,7 +269,7 @@ struct setting {
 	size_t offset;		/* in struct config, struct server or struct domain */
 	const char *preset;	/* the default as it would be written; NULL: see text */
 	long long min, max;	/* of numbers, sizes and times */
-	const char *words;	/* what a WORD can be; the kinds of a PAIR */
+	const char *words;	/* what a WORD can be, or each of WORDS; the kinds of a PAIR */
 	const char *label;	/* the model's tab and label */
 	const char *text;
 };
@@ -388,6 +401,7 @@ enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
 
 struct spool;			/* one mailroot; spool.c only */
 struct pickup;			/* what is seen in its Pickup; pickup.c only */
+struct journal;			/* its protocol log; journal.c only */
 
 /* A folder of messages as it was when it was opened. */
 struct view {
@@ -508,6 +522,7 @@ struct vserver {
 	struct watch *watch;		/* of its folders */
 	long long counts[COUNTS];
 	struct tally tally[FOLDERS];
+	struct journal *journal;	/* NULL: there is none */
 	long long sessions, relays;
 	struct vserver *next;
 };
@@ -522,6 +537,13 @@ struct tx {
 	enum body body;
 	bool utf8;			/* SMTPUTF8 was asked for */
 	bool chunked;			/* by BDAT */
+};
+
+/* What the protocol log remembers between a command and its reply. */
+struct exchange {
+	struct buf command;		/* that waits for its reply */
+	long long received, sent;	/* octets since the last reply */
+	msec since;			/* tick of the command */
 };
 
 /* As long as the connection. */
@@ -539,6 +561,7 @@ struct session {
 	bool answered;			/* after COMMIT: the reply waits for the delivery */
 	struct id kept;			/* and promises this message, unless it is 0 */
 	bool secret;			/* AUTH was refused: a password may follow */
+	struct exchange exchange;
 	int errors;
 	char *helo;
 	struct tx *tx;
@@ -855,6 +878,7 @@ char *config_where(char out[WHERE_SIZE], const struct server *s, const char *nam
 extern const struct setting settings[];
 extern const size_t settings_count;
 extern const char *const block_name[BLOCKS];
+extern const char log_fields[];		/* the words of log-fields */
 /* The name in this block that is nearest to a misspelt one, or NULL. */
 const char *setting_nearest(enum block block, const char *word);
 /* Print what a setting means, or all of them as a commented configuration. */
@@ -997,6 +1021,28 @@ bool drop_quota(struct vserver *v);
 /* Deliver what spool_ready gave to those who live here; true: somebody elsewhere
  * is open. */
 bool drop_deliver(struct vserver *v, struct message *m);
+
+/* ---- journal.c: the protocol logs ------------------------------------------ */
+
+/* Without one, *to is NULL, and so may j be below.  -1: why says it. */
+int journal_open(struct journal **to, const struct server *s, char *why, size_t size);
+void journal_close(struct journal *j);
+/* What waits goes to the file: call when a turn of the loop is over. */
+void journal_write(struct journal *j);
+/* We are the server: a command, which is copied, and a line of a reply, to it
+ * or unasked.  user is who he says he is, or NULL; id is that of the message
+ * that is promised, or 0.  When the connection ends the exchange is forgotten. */
+void journal_command(struct journal *j, struct exchange *x, const char *line, size_t n);
+void journal_reply(struct journal *j, struct exchange *x, const struct conn *c, const char *user,
+    const struct id *id, const char *line);
+void journal_forget(struct exchange *x);
+/* We are the client: a line to them '>', or from them '<'; x->sent is set
+ * before where it is not the line's length. */
+void journal_relay(struct journal *j, struct exchange *x, const struct conn *c, char side,
+    const char *line, size_t n);
+/* The name of the file for this civil time; number is for ROLL_SIZE. */
+#define JOURNAL_NAME 40
+void journal_name(char out[JOURNAL_NAME], const struct log *l, const int field[6], unsigned number);
 
 /* ---- mime.c: a message without 8-bit octets ---------------------------------- */
 

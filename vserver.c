@@ -356,9 +356,11 @@ vserver_open(struct vserver *v)
 	}
 	outcome_open(v);
 	v->watch = watch_open(v);
-	if (v->watch != NULL && (v->pickup = pickup_open(v)) != NULL)
+	if (v->watch == NULL || (v->pickup = pickup_open(v)) == NULL)
+		snprintf(why, sizeof why, "out of memory");
+	else if (journal_open(&v->journal, v->conf, why, sizeof why) == 0)
 		return 0;
-	log_line("smtpd: \"%s\": out of memory", v->conf->name);
+	log_line("smtpd: \"%s\": %s", v->conf->name, why);
 	vserver_close(v);
 	return -1;
 }
@@ -370,9 +372,11 @@ vserver_close(struct vserver *v)
 		return;
 	vservers_commit();
 	dests_forget(v, false);
+	journal_close(v->journal);
 	pickup_close(v->pickup);
 	watch_close(v->watch);
 	spool_close(v->spool);
+	v->journal = NULL;
 	v->pickup = NULL;
 	v->watch = NULL;
 	v->spool = NULL;
@@ -468,12 +472,14 @@ vserver_leave(struct vserver *v)
 	relays_end(v);
 }
 
-/* Who waited for the end of sessions and connections may have come to it. */
+/* The turn is over: what is for the logs is written; and who waited for the end
+ * of sessions and connections may have come to it. */
 void
 vservers_tidy(void)
 {
 	for (struct vserver *v = vservers, *next; v != NULL; v = next) {
 		next = v->next;
+		journal_write(v->journal);
 		if (v->relays > 0 || v->sessions > 0 || (v->state != STOPPING && v->state != LEAVING))
 			continue;
 		dests_forget(v, false);
@@ -582,12 +588,15 @@ vserver_configure(struct vserver *v, const struct server *s)
 	char why[1200];
 
 	listeners_move(v, s);
+	journal_close(v->journal);
 	config_hold(s->config);
 	v->conf = s;
 	config_release(before->config);
 	v->drop.counted = 0;
 	if (v->spool == NULL)
 		return;
+	if (journal_open(&v->journal, s, why, sizeof why) == -1)
+		log_line("smtpd: \"%s\": %s; it has no log", s->name, why);
 	if (spool_configure(v->spool, s, why, sizeof why) == -1) {
 		log_line("smtpd: \"%s\": %s", s->name, why);
 		vserver_stop(v);

@@ -8,19 +8,20 @@ layers='
 	control: operate config conn log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count:   vserver dest spool dns address log
-	vserver: session policy pickup watch relay dest drop outcome spool config address conn disk log
+	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log
 	watch:   spool message log
-	session: reply parameter policy drop spool message config address conn log
+	session: reply parameter policy drop spool journal message config address conn log
 	reply:
 	parameter: config address log
 	policy:  config address
 	pickup:  spool message log
-	relay:   dest outcome route spool mime message config address conn log
+	relay:   dest outcome route spool journal mime message config address conn log
 	dest:    outcome route config spool message log
 	drop:    outcome spool message config disk log
 	outcome: spool report message config disk log
 	spool:   message config disk log
 	report:  message address log
+	journal: settings address disk log
 	mime:    address log
 	view:    message config address log
 	message: address log

@@ -127,6 +127,20 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "domain a.example remote { quota 1M\nhelo-only maybe; smart-host }\n}\n",
 	  "c.conf:4: helo-only: 'maybe' is none of: no yes\nc.conf:4: smart-host: wants at least one value, got 0\n"
 	  "c.conf:3: 'quota' belongs in a default domain\n" },
+	{ SERVER HOME "general { log apache daily x }\n}\n", "c.conf:3: log: 'apache' is none of: none w3c iis ncsa\n" },
+	{ SERVER HOME "general { log w3c daily }\n}\n", "c.conf:3: log: wants 'none' alone, or a format, *(such as: w3c daily logs)\n" },
+	{ SERVER HOME "general { log w3c daily \"\" }\n}\n", "c.conf:3: log: wants *\n" },
+	{ SERVER HOME "general { log none daily logs }\n}\n", "c.conf:3: log: wants *\n" },
+	{ SERVER HOME "general { log w3c dayly logs }\n}\n", "c.conf:3: log: 'dayly' is none of: hourly * never, and no size (such as 20M)\n" },
+	{ SERVER HOME "general { log w3c unlimited logs }\n}\n", "c.conf:3: log: 'unlimited' is none of: *\n" },
+	{ SERVER HOME "general { log w3c 20 logs }\n}\n", "c.conf:3: log: '20' is too small\n" },
+	{ SERVER HOME "general { log w3c 20MB logs }\n}\n", "c.conf:3: log: '20MB' is not a size *\n" },
+	{ SERVER HOME "general { log w3c daily Pickup/logs }\n}\n", "c.conf:3: log: 'Pickup/logs' would lie in Pickup, *\n" },
+	{ SERVER HOME "general { log w3c daily Badmail }\n}\n", "c.conf:3: log: 'Badmail' is a folder for mail; the log has its own\n" },
+	{ SERVER HOME "general { log iis daily logs\nlog-fields date\nlog-local-time no }\n}\n",
+	  "c.conf:4: log-fields: only a w3c log can choose\nc.conf:5: log-local-time: only a w3c log can choose\n" },
+	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
+	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
 	/* not in this build yet */
 	{ "user mail\n" SERVER HOME "}\n", "c.conf:1: 'user' is not in this build yet\n" },
 	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
@@ -327,7 +341,8 @@ values(void)
 	setenv("UNIT_HOST", "mail.env.example", 1);
 	file_write("resolver 127.0.0.1 \\[::1]:5353\nresolver ::1; hosts /h\n# comment\r\nserver \"the \\\"first\\\" \\\\\" {\r\n"
 	    "\tgeneral { listen 127.0.0.1:0 \\[::1]:25; listen 0.0.0.0:2526\n hostname $UNIT_HOST\n"
-	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s }\n"
+	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s\n"
+	    "  log w3c 20M \"l l\"; log-fields cs-username date time; log-local-time yes }\n"
 	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 # more\n"
 	    "    relay only 127.0.0.0/8 ::1; open-relay no\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
@@ -350,6 +365,9 @@ values(void)
 	CHECK(!allowed(&s->connect, "192.0.2.9") && !allowed(&s->connect, "2001:db8::9") && allowed(&s->connect, "192.0.3.1"));
 	CHECK(allowed(&s->relay, "127.9.9.9") && allowed(&s->relay, "::1") && !allowed(&s->relay, "10.0.0.1"));
 	CHECK(!s->open_relay);
+	CHECK(s->log.format == LOG_W3C && s->log.roll == ROLL_SIZE && s->log.size == 20 << 20 && s->log_local_time);
+	CHECK_TEXT(s->log.folder, "l l");
+	CHECK(s->log_fields == 11);
 	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
 	CHECK_TEXT(s->badmail, "/b");
 	CHECK(s->line_endings == ENDINGS_REJECT && s->hidden == (EXT_DSN | EXT_PIPELINING | EXT_HELP));
@@ -367,8 +385,8 @@ values(void)
 	hops_are(config_domain(s, "x.c.example")->smart_host, one_hop);
 	CHECK(s->home != NULL && s->home == s->domains && s->home->quota == 1LL << 30);
 	CHECK_TEXT(s->home->drop, "D");
-	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:15)");
-	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:19)");
+	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:16)");
+	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:20)");
 
 	/* The second takes what the first one said nowhere. */
 	s = s->next;
@@ -377,6 +395,7 @@ values(void)
 		listeners_are(s->listen, second);
 		CHECK(s->connections == 1000 && s->connections_per_client == UNLIMITED && s->timeout == 600000);
 		CHECK(allowed(&s->connect, "192.0.2.9") && !allowed(&s->relay, "127.0.0.1"));
+		CHECK(s->log.format == LOG_NONE && s->log_fields == 0xed0f && !s->log_local_time);
 		CHECK(s->max_size == 32 << 20 && s->max_session == UNLIMITED && s->max_recipients == 1000);
 		CHECK(s->line_endings == ENDINGS_NORMALIZE && s->hidden == 0 && s->local_retry == 3600000 && s->max_hops == 30);
 		CHECK(s->retry[0] == 900000 && s->retry[1] == 1800000 && s->retry[2] == 3600000 && s->retry[3] == 14400000 &&
