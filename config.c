@@ -24,7 +24,6 @@
 #define FILES_MAX     64	/* read for one configuration */
 #define DEPTH_MAX     8		/* of blocks in blocks; three are of use */
 #define ERRORS_SHOWN  100
-#define NAME_OCTETS   256	/* of the host's own name */
 
 static const char embedded[] =
 	"server \"Default SMTP Virtual Server\" {\n"
@@ -89,7 +88,7 @@ enum lexeme { L_END, L_NEWLINE, L_OPEN, L_CLOSE, L_WORD };
 struct parser {
 	struct config *config;
 	const char *file;
-	const char *at, *end;
+	const char *text, *at, *end;
 	int row;			/* of the cursor */
 	int line;			/* where the statement began */
 	int depth;			/* of open blocks */
@@ -97,6 +96,10 @@ struct parser {
 	struct domain *domain;
 	char *words[WORDS_MAX];
 	int count;
+	const char *instead;		/* the file for which this text is read: config_try */
+	const struct buf *with;
+	char *why;			/* and where its first mistake is told */
+	size_t why_size;
 };
 
 static void
@@ -105,7 +108,9 @@ complain_at(struct parser *p, const char *file, int line, const char *format, va
 	char text[600];
 
 	vsnprintf(text, sizeof text, format, ap);
-	if (++p->config->errors <= ERRORS_SHOWN)
+	if (++p->config->errors == 1 && p->why != NULL)
+		snprintf(p->why, p->why_size, "%s", text);
+	else if (p->config->errors <= ERRORS_SHOWN && p->why == NULL)
 		log_line("%s:%d: %s", file, line, text);
 }
 
@@ -470,6 +475,7 @@ value_resolvers(struct parser *p, char **words, int n, struct listen **to)
 			(*to)->addr.port = 53;
 		else if (addr_parse(&(*to)->addr, words[i], true) == -1 || (*to)->addr.port == 0)
 			complain(p, p->line, "resolver: '%s' is no address (such as 192.0.2.53 or [::1]:5353)", shown(words[i]));
+		(*to)->place = (struct place){ p->file, p->line };
 	}
 }
 
@@ -743,6 +749,7 @@ open_server(struct parser *p)
 	*to = s;
 	p->server = s;
 	block_body(p, SERVER, line);
+	s->end = (size_t)(p->at - p->text);
 	p->server = NULL;
 }
 
@@ -831,7 +838,7 @@ text_read(struct parser *p, const char *name, const char *text, size_t n)
 	struct parser inner = *p;
 
 	inner.file = keep_text(p->config, name);
-	inner.at = text;
+	inner.text = inner.at = text;
 	inner.end = text + n;
 	inner.row = inner.line = 1;
 	inner.depth = 0;
@@ -843,53 +850,67 @@ text_read(struct parser *p, const char *name, const char *text, size_t n)
 		block_body(&inner, TOP, 0);
 }
 
-/* Read a file, at top level; p->file is the one that asks for it, or NULL. */
-static void
-file_read(struct parser *p, const char *file)
+const char *
+config_text(const char *file, struct buf *text)
 {
 	char part[4096];
-	struct buf text = { 0 };
 	FILE *f = fopen(file, "r");
 	const char *why = f == NULL ? strerror(errno) : NULL;
 	size_t n;
 
-	if (++p->config->files > FILES_MAX)
-		why = "is one file too many; does it include itself?";
 	while (why == NULL && (n = fread(part, 1, sizeof part, f)) > 0)
-		if (text.len > FILE_OCTETS || buf_add(&text, part, n) == -1)
+		if (text->len > FILE_OCTETS || buf_add(text, part, n) == -1)
 			why = "is too large";
 	if (f != NULL && ferror(f))
 		why = strerror(errno);
 	if (f != NULL)
 		fclose(f);
+	return why;
+}
+
+/* Read a file, at top level; p->file is the one that asks for it, or NULL. */
+static void
+file_read(struct parser *p, const char *file)
+{
+	struct buf read = { 0 };
+	const struct buf *text = &read;
+	const char *why = NULL;
+
+	if (++p->config->files > FILES_MAX)
+		why = "is one file too many; does it include itself?";
+	else if (p->instead != NULL && strcmp(file, p->instead) == 0)
+		text = p->with;
+	else
+		why = config_text(file, &read);
 	if (why == NULL)
-		text_read(p, file, text.data ? text.data : "", text.len);
+		text_read(p, file, text->data ? text->data : "", text->len);
 	else if (p->file != NULL)
 		complain(p, p->line, "%s: %s", shown(file), why);
 	else {
 		log_line("%s: %s", shown(file), why);
 		p->config->errors++;
 	}
-	buf_free(&text);
+	buf_free(&read);
 }
 
-static void
-host_name(char out[NAME_OCTETS])
+char *
+config_host(char out[CONFIG_HOST])
 {
-	if (gethostname(out, NAME_OCTETS - 1) == -1)
+	if (gethostname(out, CONFIG_HOST - 1) == -1)
 		out[0] = '\0';
-	out[NAME_OCTETS - 1] = '\0';
+	out[CONFIG_HOST - 1] = '\0';
 	if (!domain_valid(out, strlen(out)))
 		memcpy(out, "localhost", 10);
+	return out;
 }
 
 static void
 embedded_read(struct parser *p)
 {
-	char host[NAME_OCTETS], text[sizeof embedded + NAME_OCTETS + 80];
+	char host[CONFIG_HOST], text[sizeof embedded + CONFIG_HOST + 80];
 	int n;
 
-	host_name(host);
+	config_host(host);
 	n = snprintf(text, sizeof text, embedded, host,
 	    text_compare(host, "localhost") == 0 ? "" : "    domain localhost alias\n");
 	text_read(p, "built-in", text, (size_t)n);
@@ -897,14 +918,19 @@ embedded_read(struct parser *p)
 
 /* ---- what must hold between settings ------------------------------------------------------ */
 
-/* Where a setting of this server was given, or the server's own place. */
+const struct place *
+config_said(const struct place *said, enum block block, const char *name, const struct place *otherwise)
+{
+	for (size_t i = 0; i < settings_count; i++)
+		if (settings[i].block == block && strcmp(settings[i].name, name) == 0 && said[i].line != 0)
+			return &said[i];
+	return otherwise;
+}
+
 static const struct place *
 place_of(const struct server *s, enum block block, const char *name)
 {
-	for (size_t i = 0; i < settings_count; i++)
-		if (settings[i].block == block && strcmp(settings[i].name, name) == 0)
-			return s->said[i].line ? &s->said[i] : &s->place;
-	return &s->place;
+	return config_said(s->said, block, name, &s->place);
 }
 
 static bool
@@ -1018,7 +1044,7 @@ check_copy_to(struct parser *p, struct server *s)
 static void
 check_server(struct parser *p, struct server *s)
 {
-	char host[NAME_OCTETS];
+	char host[CONFIG_HOST];
 	struct listen *l;
 	struct domain *d;
 
@@ -1030,7 +1056,7 @@ check_server(struct parser *p, struct server *s)
 		value_listeners(p, &word, 1, &s->listen);
 	}
 	if (s->hostname == NULL) {
-		host_name(host);
+		config_host(host);
 		s->hostname = keep_text(p->config, host);
 	}
 	for (const struct server *t = p->config->servers; t != s; t = t->next) {
@@ -1066,36 +1092,56 @@ check_server(struct parser *p, struct server *s)
 		fault(p, place_of(s, MESSAGES, "max-session"), "max-session is smaller than max-size");
 }
 
-struct config *
-config_load(const char *file)
+static struct config *
+load(struct parser *p, const char *file)
 {
-	struct parser p;
 	struct config *c = memory(NULL, sizeof *c);
 
 	if (c == NULL)
 		die(71, "out of memory while reading the configuration");
 	memset(c, 0, sizeof *c);
-	memset(&p, 0, sizeof p);
-	p.config = c;
+	p->config = c;
 	config_hold(c);
 	c->said = keep(c, settings_count * sizeof *c->said);
-	presets(&p, TOP, TOP, (char *)c);
+	presets(p, TOP, TOP, (char *)c);
 	if (file != NULL)
-		file_read(&p, file);
+		file_read(p, file);
 	else
-		embedded_read(&p);
+		embedded_read(p);
 	for (struct server *s = c->servers; s != NULL; s = s->next)
-		check_server(&p, s);
-	if (c->servers == NULL && c->errors == 0) {
+		check_server(p, s);
+	if (c->servers == NULL && c->errors == 0 && p->why == NULL) {
 		log_line("%s: no server block; the smallest file is: server NAME { domain NAME default }", file);
 		c->errors++;
 	}
 	if (c->errors == 0)
 		return c;
-	if (c->errors > ERRORS_SHOWN)
+	if (c->errors > ERRORS_SHOWN && p->why == NULL)
 		log_line("%s: and %d mistakes more", file, c->errors - ERRORS_SHOWN);
 	config_release(c);
 	return NULL;
+}
+
+struct config *
+config_load(const char *file)
+{
+	struct parser p;
+
+	memset(&p, 0, sizeof p);
+	return load(&p, file);
+}
+
+struct config *
+config_try(const char *file, const char *instead, const struct buf *with, char *why, size_t size)
+{
+	struct parser p;
+
+	memset(&p, 0, sizeof p);
+	p.instead = instead;
+	p.with = with;
+	p.why = why;
+	p.why_size = size;
+	return load(&p, file);
 }
 
 /* ---- questions ------------------------------------------------------------------------------ */

@@ -243,6 +243,7 @@ struct server {
 	struct domain *domains;	/* in the order written */
 	struct domain *home;	/* the default one */
 	struct place place;
+	size_t end;		/* of its block in that file, behind the '}' */
 	struct place *said;	/* per row of the settings table: where it was said */
 	struct config *config;	/* that it is part of */
 	struct server *next;
@@ -851,6 +852,18 @@ struct config *config_load(const char *file);
 /* It is held once by who loaded it, and by all that live by it. */
 void config_hold(struct config *c);
 void config_release(struct config *c);
+/* For who is about to change it: the same, with this text where the file
+ * `instead` would be read.  The first mistake is told in why, nothing printed;
+ * and a server is not demanded. */
+struct config *config_try(const char *file, const char *instead, const struct buf *with, char *why, size_t size);
+/* Append a file's text; NULL, or why it cannot be read. */
+const char *config_text(const char *file, struct buf *text);
+/* The host's own name, as a domain. */
+#define CONFIG_HOST 256
+char *config_host(char out[CONFIG_HOST]);
+/* Where a setting was given, by what is said; or else. */
+const struct place *config_said(const struct place *said, enum block block, const char *name,
+    const struct place *otherwise);
 /* Their keywords, in the order of their bits. */
 extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
