@@ -242,6 +242,7 @@ usage(void)
 {
 	fputs("usage: smtpd [-f FILE] [-v] [-T]     serve; without -f on 127.0.0.1:2525, ./mailroot\n"
 	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
+	    "       smtpd [-f FILE] check          try what it names: folders, addresses, names\n"
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
 	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
 	    "                                      resume, reload, shutdown: see smtpd(8)\n"
@@ -251,15 +252,45 @@ usage(void)
 
 /* "smtpd explain [NAME]"; "manual" is for those who print the manual. */
 static int
-explain(int argc, char **argv)
+explain(const char *file, int count, char **words)
 {
-	if (argc > 2 || strcmp(argv[0], "explain") != 0)
+	(void)file;
+	if (count > 1)
 		usage();
-	if (argc == 2 && strcmp(argv[1], "manual") == 0) {
+	if (count == 1 && strcmp(words[0], "manual") == 0) {
 		settings_manual();
 		return 0;
 	}
-	return settings_explain(argv[1]) == 0 ? 0 : EX_USAGE;
+	return settings_explain(count == 1 ? words[0] : NULL) == 0 ? 0 : EX_USAGE;
+}
+
+static int
+check_all(const char *file, int count, char **words)
+{
+	(void)words;
+	if (count > 0)
+		usage();
+	return check(file);
+}
+
+/* What else we can do than serve: FILE is of -f, or NULL; the words follow the
+ * command's name, and the answer is the exit status. */
+static const struct {
+	const char *name;
+	int (*run)(const char *file, int count, char **words);
+} commands[] = {
+	{ "check", check_all },
+	{ "explain", explain },
+};
+
+static int
+command(int count, char **words)
+{
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		if (strcmp(commands[i].name, words[0]) == 0)
+			return commands[i].run(config_file, count - 1, words + 1);
+	usage();
+	return EX_USAGE;
 }
 
 static void
@@ -283,26 +314,40 @@ serve(void)
 	vservers_close();
 }
 
+/* Those before the next word; the + keeps glibc from moving words about. */
+static void
+options(int argc, char **argv, bool *only_check)
+{
+	int option;
+
+	while ((option = getopt(argc, argv, "+f:nvTV")) != -1)
+		switch (option) {
+		case 'f': config_file = optarg; break;
+		case 'n': *only_check = true; break;
+		case 'v': log_verbose = true; break;
+		case 'T': log_tracing = true; break;
+		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); exit(0);
+		default: usage();
+		}
+}
+
 int
 main(int argc, char **argv)
 {
 	bool only_check = false;
-	int option;
+	int count = 0;
 
 	clock_turn();
-	while ((option = getopt(argc, argv, "+f:nvTV")) != -1)
-		switch (option) {
-		case 'f': config_file = optarg; break;
-		case 'n': only_check = true; break;
-		case 'v': log_verbose = true; break;
-		case 'T': log_tracing = true; break;
-		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); return 0;
-		default: usage();
-		}
+	options(argc, argv, &only_check);
 	if (optind < argc && console_knows(argv[optind]))
 		return console(config_file, argc - optind, argv + optind);
-	if (optind < argc)
-		return explain(argc - optind, argv + optind);
+	while (optind < argc) {			/* the words go behind argv[0] */
+		argv[++count] = argv[optind++];
+		if (optind < argc && argv[optind][0] == '-')
+			options(argc, argv, &only_check);
+	}
+	if (count > 0)
+		return command(count, argv + 1);
 	if ((config = config_load(config_file)) == NULL)
 		return EX_CONFIG;
 	if (!only_check)

@@ -1278,4 +1278,15 @@ bool console_knows(const char *word);
 /* Ask the running server, or look for oneself; the exit status. */
 int console(const char *file, int argc, char **argv);
 
+/* ---- check.c: smtpd check ------------------------------------------------------- */
+
+/* Print what is well and what is not; the exit status. */
+int check(const char *file);
+/* Can its mailroot be used: 1 it is there, 0 it can be made, -1 and why not. */
+int check_mailroot(const struct server *s, char *why, size_t size);
+/* The process that has its mailroot, or 0. */
+long check_running(const struct server *s);
+/* Can this be listened on?  0; or an errno, and why not. */
+int check_listen(const struct addr *a, char *why, size_t size);
+
 #endif
