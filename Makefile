@@ -19,6 +19,7 @@ REST = console.o \
 	count.o \
 	vserver.o \
 	watch.o \
+	wizard.o \
 	check.o \
 	session.o \
 	reply.o \

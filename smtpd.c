@@ -243,6 +243,9 @@ usage(void)
 	fputs("usage: smtpd [-f FILE] [-v] [-T]     serve; without -f on 127.0.0.1:2525, ./mailroot\n"
 	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
 	    "       smtpd [-f FILE] check          try what it names: folders, addresses, names\n"
+	    "       smtpd [-f FILE] new-server [NAME [ADDRESS:PORT [MAILROOT [DOMAIN]]]]\n"
+	    "       smtpd [-f FILE] new-domain [SERVER [NAME [KIND [SMART-HOST [RELAY]]]]]\n"
+	    "                                      add one to FILE, by default smtpd.conf\n"
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
 	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
 	    "                                      resume, reload, shutdown: see smtpd(8)\n"
@@ -281,6 +284,8 @@ static const struct {
 } commands[] = {
 	{ "check", check_all },
 	{ "explain", explain },
+	{ "new-domain", wizard_domain },
+	{ "new-server", wizard_server },
 };
 
 static int

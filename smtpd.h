@@ -1289,4 +1289,10 @@ long check_running(const struct server *s);
 /* Can this be listened on?  0; or an errno, and why not. */
 int check_listen(const struct addr *a, char *why, size_t size);
 
+/* ---- wizard.c: smtpd new-server, new-domain ---------------------------------------- */
+
+/* The words behind the command are the first answers; the exit status. */
+int wizard_server(const char *file, int count, char **words);
+int wizard_domain(const char *file, int count, char **words);
+
 #endif
