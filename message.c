@@ -637,6 +637,7 @@ message_has_body(const char *text, size_t n)
  */
 struct address_list {
 	const char *at, *end;
+	const char *last;		/* behind the last octet of the address */
 };
 
 #define ELEMENT_OCTETS (PATH_OCTETS * 2)
@@ -723,6 +724,7 @@ address_next(struct address_list *l, struct path *p)
 			l->at = skip_quoted(from, l->end, *from == '[' ? ']' : '"');
 			if (element_put(&e, from, (size_t)(l->at - from)) == -1)
 				return -1;
+			l->last = e.closed ? l->last : l->at;
 		} else if (*from == '<' && !e.angle) {
 			e.n = 0;
 			e.angle = true;
@@ -740,6 +742,8 @@ address_next(struct address_list *l, struct path *p)
 			e.angle = e.closed = false;
 		} else if (element_put(&e, l->at++, 1) == -1)
 			return -1;
+		else
+			l->last = e.closed ? l->last : l->at;
 	}
 	if (e.n == 0)
 		return 0;
@@ -757,16 +761,25 @@ address_next(struct address_list *l, struct path *p)
 
 /* What the header said, for the envelope and for completion. */
 struct header {
-	struct field from, sender;
-	bool date, id, recipients;
+	struct field from, sender, resender;
+	bool date, id, resent;
+	size_t end;			/* its empty line; or see header_read */
 };
 
 static const char too_many[] = "it has more recipients than max-recipients allows";
 
-static int
-field_recipients(struct envelope *e, const struct field *f, const struct server *s, const char **why)
+/* Call it Resent-NAME too. */
+static bool
+field_is_either(const struct field *f, const char *name)
 {
-	struct address_list l = { f->value, f->value + f->value_len };
+	return field_is(f, name) || (f->name_len == strlen(name) + 7 &&
+	    text_prefix(f->start, "Resent-") && text_prefix(f->start + 7, name));
+}
+
+int
+envelope_addresses(struct envelope *e, const char *text, size_t n, const struct server *s, const char **why)
+{
+	struct address_list l = { text, text + n, NULL };
 	struct path p;
 	int answer;
 
@@ -784,16 +797,17 @@ field_recipients(struct envelope *e, const struct field *f, const struct server 
 		if (envelope_add(e, p.text, NULL) == -1)
 			return -1;
 	}
-	*why = "its To, Cc or Bcc has something that is no address";
+	*why = "among its recipients is something that is no address";
 	return answer;
 }
 
-/* The envelope's sender: Sender in preference to From, RFC 5322 3.6.2. */
+/* The envelope's sender: Sender in preference to From, RFC 5322 3.6.2; of who
+ * sent it on, before both. */
 static int
 header_sender(struct envelope *e, const struct header *h, const char *domain, const char **why)
 {
-	const struct field *f = h->sender.start ? &h->sender : &h->from;
-	struct address_list l = { f->value, f->value + f->value_len };
+	const struct field *f = h->resent && h->resender.start ? &h->resender : h->sender.start ? &h->sender : &h->from;
+	struct address_list l = { f->value, f->value + f->value_len, NULL };
 	struct path p;
 
 	*why = "its From or Sender has no address that can be read";
@@ -812,39 +826,56 @@ header_note(struct header *h, const struct field *f)
 		h->from = *f;
 	else if (field_is(f, "Sender") && h->sender.start == NULL)
 		h->sender = *f;
+	else if (field_is(f, "Resent-Sender") || (field_is(f, "Resent-From") && h->resender.start == NULL))
+		h->resender = *f;
 	h->date |= field_is(f, "Date");
 	h->id |= field_is(f, "Message-ID");
+	h->resent |= field_is(f, "Resent-To") || field_is(f, "Resent-Cc") || field_is(f, "Resent-Bcc");
 }
 
-static bool
-is_recipient_field(const struct field *f)
+/* What a person types may be all body, without an empty line before it; in a
+ * file a line that is no field is somebody's mistake, and is handed on. */
+static void
+header_read(struct header *h, const struct draft *d)
 {
-	return field_is(f, "To") || field_is(f, "Cc") || field_is(f, "Bcc");
-}
-
-/* Make the envelope complete from the header at text. */
-static int
-envelope_fill(struct envelope *e, struct header *h, const char *text, size_t n,
-    const struct server *s, const char **why)
-{
-	bool collect = e->count == 0;
 	struct field f;
 	size_t at = 0;
 
-	while (field_next(text, n, &at, &f)) {
+	memset(h, 0, sizeof *h);
+	while (field_next(d->text, d->n, &at, &f) && (f.name_len > 0 || d->from == NULL)) {
 		header_note(h, &f);
-		if (collect && is_recipient_field(&f) && field_recipients(e, &f, s, why) == -1)
-			return -1;
+		h->end = at;
 	}
+}
+
+/* Of a message that was sent on, only those to whom it was. */
+static bool
+is_recipient_field(const struct header *h, const struct field *f)
+{
+	return h->resent ? field_is(f, "Resent-To") || field_is(f, "Resent-Cc") || field_is(f, "Resent-Bcc") :
+	    field_is(f, "To") || field_is(f, "Cc") || field_is(f, "Bcc");
+}
+
+/* Make the envelope complete from the header. */
+static int
+envelope_fill(struct envelope *e, const struct header *h, const struct draft *d, const char **why)
+{
+	const struct server *s = d->server;
+	struct field f;
+	size_t at = 0;
+
+	while (d->extract && field_next(d->text, h->end, &at, &f))
+		if (is_recipient_field(h, &f) && envelope_addresses(e, f.value, f.value_len, s, why) == -1)
+			return -1;
 	*why = "it has no From field; a message needs a sender";
-	if (h->from.start == NULL && !e->complete)
+	if (h->from.start == NULL && d->from == NULL && !e->complete)
 		return -1;
 	if (e->sender == NULL && header_sender(e, h, s->home->name, why) == -1)
 		return -1;
 	*why = too_many;
 	if ((long long)e->count > s->max_recipients)
 		return -1;
-	*why = "it has no recipients: no x-receiver line, no address in To, Cc or Bcc";
+	*why = "it has no recipients: no address in To, Cc or Bcc, no x-receiver line";
 	if (e->count == 0)
 		return -1;
 	*why = "all its recipients are marked as served";
@@ -853,68 +884,124 @@ envelope_fill(struct envelope *e, struct header *h, const char *text, size_t n,
 
 /* BODY and SMTPUTF8 as the message needs them, RFC 6152 and RFC 6531. */
 static int
-envelope_parameters(struct envelope *e, const char *text, size_t n)
+envelope_parameters(struct envelope *e, const struct draft *d)
 {
-	bool utf8 = eight_bit(e->sender, strlen(e->sender));
+	bool utf8 = eight_bit(e->sender, strlen(e->sender)), eight;
+	char value[ARGS_OCTETS + 1];
+	struct buf args = { 0 };
 
-	if (e->sender_args != NULL)
-		return 0;
 	for (size_t i = 0; i < e->count; i++)
 		utf8 |= eight_bit(e->rcpt[i].address, strlen(e->rcpt[i].address));
-	if (!utf8 && !eight_bit(text, n))
+	eight = (utf8 || eight_bit(d->text, d->n)) && !args_value(e->sender_args, "BODY", value);
+	utf8 = utf8 && !args_have(e->sender_args, "SMTPUTF8");
+	if (!eight && !utf8)
 		return 0;
-	e->sender_args = text_copy(utf8 ? "BODY=8BITMIME SMTPUTF8" : "BODY=8BITMIME");
-	return e->sender_args == NULL ? -1 : 0;
+	if (buf_addf(&args, "%s%s%s%s%s", e->sender_args ? e->sender_args : "", e->sender_args ? " " : "",
+	    eight ? "BODY=8BITMIME" : "", eight && utf8 ? " " : "", utf8 ? "SMTPUTF8" : "") == -1)
+		return -1;
+	free(e->sender_args);
+	e->sender_args = args.data;
+	return 0;
 }
 
-/* The header, without Bcc where the file is not our own, then the body. */
+/* A field, with this domain behind each bare local part in it. */
 static int
-message_copy(const struct envelope *e, struct buf *out, const char *text, size_t n,
-    const struct server *s, const char **why)
+field_complete(const struct field *f, const char *domain, struct buf *out)
 {
-	struct content c;
+	struct address_list l = { f->value, f->value + f->value_len, NULL };
+	const char *from = f->start;
+	struct path p;
+
+	while (address_next(&l, &p) == 1)
+		if (p.domain == NULL) {
+			if (buf_add(out, from, (size_t)(l.last - from)) == -1 || buf_addf(out, "@%s", domain) == -1)
+				return -1;
+			from = l.last;
+		}
+	return buf_add(out, from, (size_t)(f->start + f->length - from));
+}
+
+/* The header that somebody wrote: without Bcc, its addresses complete, and an
+ * empty line behind it. */
+static int
+header_copy(const struct header *h, struct content *c, struct buf *out, const struct draft *d)
+{
+	static const char *const addresses[] = { "From", "Sender", "Reply-To", "To", "Cc" };
+	struct buf line = { 0 };
+	size_t at = 0, used, i;
 	struct field f;
-	size_t at = 0, used;
+	int answer = 0;
+
+	while (answer == 0 && field_next(d->text, h->end, &at, &f)) {
+		if (field_is_either(&f, "Bcc"))
+			continue;
+		for (i = 0; i < 5 && !field_is_either(&f, addresses[i]); i++)
+			;
+		line.len = 0;
+		answer = i < 5 ? field_complete(&f, d->server->home->name, &line) : buf_add(&line, f.start, f.length);
+		if (answer == 0)
+			answer = content_take(c, line.data, line.len, &used, out);
+	}
+	buf_free(&line);
+	if (answer == 0 && at < d->n && !line_empty(d->text + at, d->n - at))
+		answer = content_take(c, "\n", 1, &used, out);
+	return answer;
+}
+
+/* The message as it goes into its file: ours as it is, somebody's made whole. */
+static int
+message_copy(const struct envelope *e, const struct header *h, struct buf *out, const struct draft *d, const char **why)
+{
+	size_t at = e->complete ? 0 : h->end, used;
+	struct content c;
 
 	content_begin(&c, false, args_have(e->sender_args, "BODY=BINARYMIME"), true);
-	while (field_next(text, n, &at, &f))
-		if ((e->complete || !field_is(&f, "Bcc")) &&
-		    content_take(&c, f.start, f.length, &used, out) == -1)
-			return -1;
-	if (content_take(&c, text + at, n - at, &used, out) == -1 || content_end(&c, out) == -1)
+	if ((!e->complete && header_copy(h, &c, out, d) == -1) ||
+	    content_take(&c, d->text + at, d->n - at, &used, out) == -1 || content_end(&c, out) == -1)
 		return -1;
-	if (c.hops <= s->max_hops)
+	if (c.hops <= d->server->max_hops)
 		return 0;
 	*why = "it has more Received fields than max-hops allows: it is going round in circles";
 	return -1;
 }
 
 int
-message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
-    const struct server *server, const char *id, const char **why)
+message_complete(struct envelope *e, struct buf *out, const struct draft *d, const char **why)
 {
-	struct header h;
 	char date[DATE_SIZE];
-	long block;
+	struct header h;
 
-	memset(&h, 0, sizeof h);
-	if ((block = envelope_read(e, text, n, server->home->name, why)) == -1)
-		return -1;
-	text += block;
-	n -= (size_t)block;
-	for (size_t i = 0; i < e->count; i++)	/* who was rejected is tried anew */
-		if (e->rcpt[i].outcome == RCPT_REJECTED)
-			e->rcpt[i].outcome = RCPT_OPEN;
-	if (envelope_fill(e, &h, text, n, server, why) == -1)
+	header_read(&h, d);
+	if (envelope_fill(e, &h, d, why) == -1)
 		return -1;
 	*why = NULL;
-	if (envelope_parameters(e, text, n) == -1)
+	if (envelope_parameters(e, d) == -1)
 		return -1;
 	if (!h.date && !e->complete &&
 	    buf_addf(out, "Date: %s\r\n", date_text(date, now.wall / 1000)) == -1)
 		return -1;
 	if (!h.id && !e->complete &&
-	    buf_addf(out, "Message-ID: <%s@%s>\r\n", id, server->hostname) == -1)
+	    buf_addf(out, "Message-ID: <%s@%s>\r\n", d->id, d->server->hostname) == -1)
 		return -1;
-	return message_copy(e, out, text, n, server, why);
+	if (h.from.start == NULL && !e->complete && buf_addf(out, "From: %s\r\n", d->from) == -1)
+		return -1;
+	return message_copy(e, &h, out, d, why);
+}
+
+int
+message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
+    const struct server *server, const char *id, const char **why)
+{
+	struct draft d = { .server = server, .id = id };
+	long block;
+
+	if ((block = envelope_read(e, text, n, server->home->name, why)) == -1)
+		return -1;
+	for (size_t i = 0; i < e->count; i++)	/* who was rejected is tried anew */
+		if (e->rcpt[i].outcome == RCPT_REJECTED)
+			e->rcpt[i].outcome = RCPT_OPEN;
+	d.text = text + block;
+	d.n = n - (size_t)block;
+	d.extract = e->count == 0;
+	return message_complete(e, out, &d, why);
 }

@@ -338,6 +338,16 @@ struct content {
 	long long size;		/* octets after unstuffing, RFC 1870 section 5 */
 };
 
+/* A message as somebody wrote it, and what is to be known to make it whole. */
+struct draft {
+	const char *text;	/* header and body */
+	size_t n;
+	const struct server *server;	/* whose names and limits hold */
+	const char *id;		/* for a Message-ID */
+	const char *from;	/* for a From field; NULL: a message without one is refused */
+	bool extract;		/* recipients from its header, beside those there are */
+};
+
 /* ---- the mailroot ----------------------------------------------------- */
 
 #define ID_SIZE 36		/* of a message's id in text, with NUL */
@@ -832,13 +842,18 @@ int content_end(struct content *c, struct buf *out);
  * begins a line.  *start: we are at the beginning of one; kept between calls. */
 int content_stuff(struct buf *out, const char *octets, size_t n, bool *start);
 
+/* Add the recipients that a list names, as in a field To: 0, or -1 and *why,
+ * as message_complete.  Bare local parts get the default domain. */
+int envelope_addresses(struct envelope *e, const char *text, size_t n, const struct server *s, const char **why);
 /*
- * Turn a Pickup file, whole in memory, into an envelope and a message: the
- * envelope from x- lines or from header fields, Bcc removed, Date and
- * Message-ID completed, line ends canonical; bare local parts get the default
- * domain.  0, or -1 and *why: a sentence for the reason file, or NULL when
- * memory is out.
+ * Make somebody's message whole: what the envelope lacks comes from header
+ * fields, Bcc is removed, Date, Message-ID and From completed, line ends made
+ * canonical; bare local parts get the default domain.  0, or -1 and *why: a
+ * sentence about the message, or NULL when memory is out.
  */
+int message_complete(struct envelope *e, struct buf *out, const struct draft *d, const char **why);
+/* The same of a Pickup file, which may have x- lines in front.  A file of our
+ * own stays as it is. */
 int message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
     const struct server *server, const char *id, const char **why);
 /* Does the header of this Pickup file end, in an empty line? */

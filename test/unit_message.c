@@ -213,9 +213,22 @@ static const struct composed { const char *what, *file, *block, *text; } files[]
 	{ "a comment behind an address", "From: a@b (Mr. A)\nTo: c@d (Mrs. C)\n\n",
 	  "x-sender: a@b\nx-receiver: c@d\n", DATE ID "From: a@b (Mr. A)\nTo: c@d (Mrs. C)\n\n" },
 	{ "bare local parts in headers", "From: root (Cron Daemon)\nTo: root\n\n",
-	  "x-sender: root@here.example\nx-receiver: root@here.example\n", NULL },
+	  "x-sender: root@here.example\nx-receiver: root@here.example\n",
+	  DATE ID "From: root@here.example (Cron Daemon)\nTo: root@here.example\n\n" },
+	{ "bare local parts among others", "From: \"R\" <root>\nReply-To: a,b@c , \"d e\"\nTo: G: one (1), <two>;,\n three@x,four\n"
+	  "Cc: no address, five\nSubject: root\nX-To: root\nx-receiver: six\n\nTo: root\n", NULL, "address" },
+	{ "bare local parts in lists", "x-receiver: six\nFrom: \"R\" <root>\nReply-To: a,b@c , \"d e\"\nTo: G: one (1), <two>;,\n three@x,four\n"
+	  "Cc: five, no address, five\nSubject: root\nX-To: root\n\nTo: root\n", "x-sender: root@here.example\nx-receiver: six@here.example\n",
+	  DATE ID "From: \"R\" <root@here.example>\nReply-To: a@here.example,b@c , \"d e\"@here.example\n"
+	  "To: G: one@here.example (1), <two@here.example>;,\n three@x,four@here.example\n"
+	  "Cc: five@here.example, no address, five\nSubject: root\nX-To: root\n\nTo: root\n" },
+	{ "sent on", "Resent-From: r\nResent-To: one@d\nResent-Bcc: two@d\nFrom: a@b\nTo: no@d\nBcc: no@e\n\n",
+	  "x-sender: r@here.example\nx-receiver: one@d\nx-receiver: two@d\n",
+	  DATE ID "Resent-From: r@here.example\nResent-To: one@d\nFrom: a@b\nTo: no@d\n\n" },
 	{ "8-bit body", "From: a@b\nTo: c@d\n\n\303\244\n", "x-sender: a@b\nx-sender-args: BODY=8BITMIME\nx-receiver: c@d\n",
 	  DATE ID "From: a@b\nTo: c@d\n\n\303\244\n" },
+	{ "8-bit body, and arguments", "x-sender: a@b\nx-sender-args: RET=HDRS\nx-receiver: c@d\nFrom: a@b\n\n\303\244\n",
+	  "x-sender: a@b\nx-sender-args: RET=HDRS BODY=8BITMIME\nx-receiver: c@d\n", NULL },
 	{ "8-bit address", "From: a@b\nTo: \303\244@d\n\n",
 	  "x-sender: a@b\nx-sender-args: BODY=8BITMIME SMTPUTF8\nx-receiver: \303\244@d\n", NULL },
 	{ "no body", "From: a@b\nTo: c@d", "x-sender: a@b\nx-receiver: c@d\n", DATE ID "From: a@b\nTo: c@d\n" },
@@ -252,7 +265,7 @@ static const struct composed { const char *what, *file, *block, *text; } files[]
 static char *
 with_crlf(const char *text)
 {
-	static char out[2000];
+	static char out[3000];
 	size_t n = 0;
 
 	for (; *text != '\0'; text++) {
@@ -286,6 +299,40 @@ compose_one(const struct composed *c)
 	envelope_free(&e);
 	buf_free(&out);
 	buf_free(&block);
+	test_case = "";
+}
+
+/* Not from a file, but from a person: he may leave out the header, and From. */
+static void
+drafts(void)
+{
+	static const struct {
+		const char *text, *rcpt, *out;
+	} cases[] = {
+		{ "hello\nTo: no@d\n", "given@d", DATE ID "From: me@b\n\nhello\nTo: no@d\n" },
+		{ " hello", "given@d", DATE ID "From: me@b\n\n hello\n" },
+		{ "", "given@d", DATE ID "From: me@b\n" },
+		{ "To: c@d, given@D\nno field\n\n.\n", "given@d,c@d", DATE ID "From: me@b\nTo: c@d, given@D\n\nno field\n\n.\n" },
+		{ "From: other@b\nBcc: c\n\nx\n", "given@d,c@here.example", DATE ID "From: other@b\n\nx\n" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct draft d = { cases[i].text, strlen(cases[i].text), &server, "ID", "me@b", true };
+		struct envelope e = { 0 };
+		struct buf out = { 0 }, rcpt = { 0 };
+		const char *why;
+
+		test_case = cases[i].text;
+		CHECK(envelope_sender(&e, "me@b", NULL) == 0 && envelope_addresses(&e, "Name <given@d>", 14, &server, &why) == 0);
+		CHECK(message_complete(&e, &out, &d, &why) == 0);
+		for (size_t k = 0; k < e.count; k++)
+			CHECK(buf_addf(&rcpt, "%s%s", k ? "," : "", e.rcpt[k].address) == 0);
+		CHECK_TEXT(rcpt.data, cases[i].rcpt);
+		CHECK_TEXT(out.data, with_crlf(cases[i].out));
+		envelope_free(&e);
+		buf_free(&out);
+		buf_free(&rcpt);
+	}
 	test_case = "";
 }
 
@@ -381,6 +428,7 @@ main(void)
 	mailboxes();
 	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
 		compose_one(&files[i]);
+	drafts();
 	compose_large();
 	compose_without_memory();
 	bodies();
