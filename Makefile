@@ -2,9 +2,9 @@
 # make run        builds it and starts it: 127.0.0.1:2525, ./mailroot
 # make test       builds and runs all tests; sh test/run NAME runs one
 # make bench      measures it, beside Postfix where ../shared/bench stands
-# make install    PREFIX=/usr/local DESTDIR=
+# make install    PREFIX=/usr/local DESTDIR=; install-sendmail: and its other names
 .POSIX:
-.PHONY: run test bench install clean
+.PHONY: run test bench install install-sendmail clean
 
 CC      = cc
 CFLAGS  = -O2
@@ -17,6 +17,7 @@ REST = console.o \
 	control.o \
 	operate.o \
 	count.o \
+	sendmail.o \
 	vserver.o \
 	watch.o \
 	wizard.o \
@@ -100,6 +101,15 @@ install: smtpd
 	cp smtpd $(DESTDIR)$(PREFIX)/sbin/smtpd
 	cp smtpd.8 $(DESTDIR)$(MANDIR)/man8/smtpd.8
 	cp smtpd.conf.5 $(DESTDIR)$(MANDIR)/man5/smtpd.conf.5
+
+# The names that programs call: in the place of another mail server's.
+install-sendmail: install
+	mkdir -p $(DESTDIR)$(PREFIX)/bin
+	ln -sf smtpd $(DESTDIR)$(PREFIX)/sbin/sendmail
+	ln -sf ../sbin/smtpd $(DESTDIR)$(PREFIX)/bin/mailq
+	ln -sf ../sbin/smtpd $(DESTDIR)$(PREFIX)/bin/newaliases
+	ln -sf smtpd.8 $(DESTDIR)$(MANDIR)/man8/sendmail.8
+	ln -sf smtpd.8 $(DESTDIR)$(MANDIR)/man8/mailq.8
 
 clean:
 	rm -f smtpd $(OBJ) $(UNIT) $(TOOL) test/ask test/smtpd-test test/smtpd.o

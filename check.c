@@ -34,7 +34,6 @@
 #define RESOLVERS    3		/* dns.c asks no more */
 #define YEAR_2025    1735689600LL
 #define YEAR_2100    4102444800LL
-#define EX_CONFIG    78
 
 enum finding { OK, NOTE, FAULT };
 
@@ -324,7 +323,7 @@ greeting(struct addr a, char *out, size_t size)
 	a.port = port;
 	if ((fd = conn_connect(&a)) == -1)
 		return;
-	conn_open(&c, fd);
+	conn_open(&c, fd, fd);
 	while (now.tick < until) {
 		if (conn_line(&c, &line, &n, &crlf) == 1) {
 			text_safe(out, size, line, n);

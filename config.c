@@ -1174,6 +1174,7 @@ config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE])
 	int n = *name == '/' ? snprintf(out, FOLDER_SIZE, "%s", name) :
 	    snprintf(out, FOLDER_SIZE, "%s/%s", s->mailroot, name);
 
+	errno = ENAMETOOLONG;
 	return n < 0 || n >= FOLDER_SIZE ? -1 : 0;
 }
 

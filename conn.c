@@ -30,10 +30,11 @@
 static char shared[READ_OCTETS + LINE_OCTETS + 1];
 
 void
-conn_open(struct conn *c, int fd)
+conn_open(struct conn *c, int fd, int to)
 {
 	memset(c, 0, sizeof *c);
 	c->fd = fd;
+	c->to = to;
 }
 
 static void
@@ -58,8 +59,8 @@ conn_close(struct conn *c)
 void
 conn_want(const struct conn *c, bool reading, struct pollfd *slot)
 {
-	slot->fd = c->fd;
-	slot->events = (short)((reading && !c->ended ? POLLIN : 0) | (c->out.len ? POLLOUT : 0));
+	slot->fd = c->out.len ? c->to : c->fd;	/* of two pipes the one that is in the way */
+	slot->events = (short)((reading && !c->ended && slot->fd == c->fd ? POLLIN : 0) | (c->out.len ? POLLOUT : 0));
 	slot->revents = 0;
 	if (slot->events == 0)
 		slot->fd = -1;		/* else a hang-up would wake us for ever */
@@ -164,7 +165,7 @@ conn_flush(struct conn *c)
 	size_t sent = 0;
 
 	while (sent < c->out.len) {
-		ssize_t n = write(c->fd, c->out.data + sent, c->out.len - sent);
+		ssize_t n = write(c->to, c->out.data + sent, c->out.len - sent);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -339,6 +340,19 @@ conn_here(int fd, struct addr *here)
 		return -1;
 	address_to(here, &u);
 	return 0;
+}
+
+int
+conn_peer(int fd, struct addr *peer)
+{
+	union address u;
+	socklen_t n = sizeof u;
+
+	memset(&u, 0, sizeof u);
+	if (getpeername(fd, &u.any, &n) == -1)
+		return -1;
+	address_to(peer, &u);
+	return peer->family == 0 ? -1 : 0;
 }
 
 /* Systems differ in how well they pick ports; so we do, in a few attempts. */

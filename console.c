@@ -16,12 +16,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define EX_USAGE     64		/* sysexits.h, which POSIX lacks */
-#define EX_SOFTWARE  70
-#define EX_IOERR     74
-#define EX_NOPERM    77
-#define EX_CONFIG    78
-
 static const char *const words[] = { "status", "sessions", "queue", "badmail", "start", "stop", "pause", "resume", "reload", "shutdown" };
 
 static bool shows_progress;		/* a line of it stands on the terminal */

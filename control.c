@@ -178,7 +178,7 @@ caller_new(int fd, const struct config *c)
 		return;
 	}
 	memset(new, 0, sizeof *new);
-	conn_open(&new->conn, fd);
+	conn_open(&new->conn, fd, fd);
 	new->deadline = now.tick + ASK_WAIT;
 	if (credentials(fd, &new->request.uid, &new->request.gid) == -1)
 		new->request.own = true;	/* the socket's permissions have let him in */

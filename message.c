@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #define READ_OCTETS     65536	/* of a file at first: mostly its envelope is in it */
-#define ENVELOPE_OCTETS (64 << 20)	/* the most an envelope block may have */
+#define TRACE_OCTETS    1000	/* of the Received field in a file of our own */
 
 /* ---- the envelope -------------------------------------------------------- */
 
@@ -489,10 +489,12 @@ content_held(struct content *c, char o, struct buf *out)
 			return 0;
 		if (o != '\n')
 			return 2;		/* the dot was stuffing */
+		if (c->either)
+			return 1;
 		/* "." LF is no end of data, but a line with a dot on it. */
 		return put(c, out, ".", 1) == -1 ? -1 : line_end(c, out, false);
 	default:	/* SEEN_DOT_CR */
-		if (o == '\n' && c->after_crlf)
+		if (o == '\n' && (c->after_crlf || c->either))
 			return 1;		/* CR LF . CR LF */
 		if (o == '\n')			/* LF . CR LF is content too */
 			return put(c, out, ".", 1) == -1 ? -1 : line_end(c, out, true);
@@ -1003,5 +1005,8 @@ message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
 	d.text = text + block;
 	d.n = n - (size_t)block;
 	d.extract = e->count == 0;
+	*why = "it is larger than max-size allows";
+	if ((long long)d.n - (e->complete ? TRACE_OCTETS : 0) > server->max_size)
+		return -1;
 	return message_complete(e, out, &d, why);
 }

@@ -32,9 +32,6 @@
 #define HEADER_LINES 400	/* of a message's header that are shown */
 #define TRIES_SHOWN  6		/* of the attempts to come */
 #define STOP_LOOK    100	/* ms, between looks at one that is stopping */
-#define EX_USAGE     64		/* sysexits.h, which POSIX lacks */
-#define EX_UNAVAILABLE 69
-#define EX_NOPERM    77
 
 enum verb {
 	STATUS, METRICS, SESSIONS, SESSIONS_END, QUEUE_LIST, QUEUE_SHOW, QUEUE_RETRY, QUEUE_HOLD, QUEUE_RELEASE, QUEUE_FAIL,

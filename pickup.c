@@ -136,7 +136,7 @@ claim_open(struct pickup *p, const struct id *id, const char *path, const char *
 		answer = -1;
 	else if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
 		*why = "it is no regular file, or has other links";
-	else if (st.st_size > p->owner->conf->max_size)
+	else if (st.st_size - ENVELOPE_OCTETS > p->owner->conf->max_size)
 		*why = "it is larger than max-size allows";
 	else if ((text = file_whole(fd, st.st_size, &n)) != NULL)
 		answer = claim_compose(p, id, text, n, why);

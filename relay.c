@@ -823,7 +823,7 @@ route_follow(struct relay *r)
 	r->sent = 0;
 	while ((answer = route_step(&r->route)) == 1) {
 		if ((fd = conn_connect(&r->route.addrs[r->route.addr])) != -1) {
-			conn_open(&r->conn, fd);
+			conn_open(&r->conn, fd, fd);
 			r->conn.peer = r->route.addrs[r->route.addr];
 			enter(r, CONNECT, CONNECT_WAIT);
 			transcribe(r, '=', r->route.text, strlen(r->route.text));

@@ -206,6 +206,7 @@ tx_open(struct session *s)
 	    s->helo, addr_literal(&s->conn.peer, who),
 	    conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
 	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
+	s->tx->content.either = conf->line_endings == ENDINGS_EITHER;
 	if (spool_create(s->owner->spool, s->tx->m, head) == 0)
 		return 0;
 	reply(s, disk_reply(s->tx->m->error));
@@ -980,7 +981,7 @@ session_resume(struct session *s)
 /* ---- beginning and end ------------------------------------------------------------------ */
 
 struct session *
-session_new(struct vserver *v, int fd, const struct addr *peer, const struct addr *here)
+session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here)
 {
 	struct session *s = memory(NULL, sizeof *s);
 	char who[ADDR_TEXT + 8];
@@ -988,7 +989,7 @@ session_new(struct vserver *v, int fd, const struct addr *peer, const struct add
 	if (s == NULL)
 		return NULL;
 	memset(s, 0, sizeof *s);
-	conn_open(&s->conn, fd);
+	conn_open(&s->conn, fd, to);
 	s->conn.peer = *peer;
 	s->conn.here = *here;
 	s->owner = v;
@@ -1049,7 +1050,7 @@ session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r,
 	struct session s;
 
 	memset(&s, 0, sizeof s);
-	conn_open(&s.conn, fd);
+	conn_open(&s.conn, fd, fd);
 	s.conn.peer = *peer;
 	s.owner = v;
 	s.conf = v->conf;

@@ -38,10 +38,6 @@
 #define OPEN_MOST      10240
 #define ROUNDS         6	/* more looks around before a sync */
 #define FOREVER        (3600 * 1000LL)
-#define EX_USAGE       64	/* sysexits.h, which POSIX lacks */
-#define EX_UNAVAILABLE 69
-#define EX_OSERR       71
-#define EX_CONFIG      78
 
 static const char *config_file;		/* or NULL: the embedded default */
 static struct config *config;		/* of today */
@@ -249,6 +245,7 @@ usage(void)
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
 	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
 	    "                                      resume, reload, shutdown: see smtpd(8)\n"
+	    "       smtpd sendmail [FLAGS] ...     what programs call; mailq; also by these names\n"
 	    "       smtpd -V                       the version\n", stderr);
 	exit(EX_USAGE);
 }
@@ -343,6 +340,10 @@ main(int argc, char **argv)
 	int count = 0;
 
 	clock_turn();
+	if ((argc > 0 && sendmail_called(argv[0])) || (argc > 1 && strcmp(argv[1], "-bs") == 0))
+		return sendmail_main(argv);
+	if (argc > 1 && sendmail_called(argv[1]))
+		return sendmail_main(argv + 1);
 	options(argc, argv, &only_check);
 	if (optind < argc && console_knows(argv[optind]))
 		return console(config_file, argc - optind, argv + optind);

@@ -33,6 +33,19 @@ struct pollfd;
 
 #define SMTPD_VERSION "0.1"
 
+/* sysexits.h, which POSIX lacks. */
+#define EX_USAGE       64
+#define EX_DATAERR     65
+#define EX_NOINPUT     66
+#define EX_UNAVAILABLE 69
+#define EX_SOFTWARE    70
+#define EX_OSERR       71
+#define EX_CANTCREAT   73
+#define EX_IOERR       74
+#define EX_TEMPFAIL    75
+#define EX_NOPERM      77
+#define EX_CONFIG      78
+
 /* ---- time and text ---------------------------------------------------- */
 
 typedef long long msec;
@@ -249,7 +262,9 @@ struct server {
 	struct server *next;
 };
 
-enum line_endings { ENDINGS_NORMALIZE, ENDINGS_REJECT };
+enum line_endings { ENDINGS_NORMALIZE, ENDINGS_REJECT,
+	ENDINGS_EITHER			/* of a pipe: LF is as good as CR LF */
+};
 
 /* ---- the table of directives ------------------------------------------------ */
 
@@ -330,6 +345,7 @@ struct content {
 	unsigned char state;	/* enum in message.c */
 	bool stuffed;		/* DATA: dots are stuffed and CRLF.CRLF ends it */
 	bool raw;		/* BINARYMIME: octets pass untouched */
+	bool either;		/* LF is as good as CR LF, next to the dot too */
 	bool after_crlf;	/* the line before this one ended in CRLF */
 	bool stray;		/* a bare CR or LF was seen */
 	bool in_header;
@@ -408,6 +424,7 @@ enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
 #define PATH_SIZE   1024	/* of a path in it; names have at most 255 */
 #define WORDS_SIZE  600		/* of somebody's last words */
 #define ARGS_OCTETS 2000	/* of an -args line: what MAIL or RCPT can carry */
+#define ENVELOPE_OCTETS (64 << 20)	/* the most an envelope block may have */
 #define HOST_SIZE   (DOMAIN_MAX + ADDR_TEXT + 10)
 
 struct spool;			/* one mailroot; spool.c only */
@@ -437,6 +454,7 @@ struct entry {
 /* A buffered, non-blocking stream of octets.  An idle one has no buffers. */
 struct conn {
 	int fd;			/* -1: none */
+	int to;			/* where `out` goes: the same, or the other one of two pipes */
 	bool ended;		/* the other side will send no more */
 	bool overlong;		/* the rest of a line too long is passed over */
 	long long received, sent;	/* octets, since somebody counted them */
@@ -714,7 +732,7 @@ void trace_line(unsigned long number, msec since, const char *state, char side,
  * says 512, plus what the extensions add. */
 #define LINE_OCTETS 4096
 
-void conn_open(struct conn *c, int fd);	/* takes the descriptor */
+void conn_open(struct conn *c, int fd, int to);	/* takes the first descriptor */
 void conn_close(struct conn *c);		/* idempotent */
 void conn_want(const struct conn *c, bool reading, struct pollfd *slot);
 /* Receive what is there: 1 something, 0 nothing yet, -1 ended or broken. */
@@ -746,6 +764,7 @@ int conn_accept(int listener, struct addr *peer, struct addr *here);
 int conn_connect(const struct addr *to);
 int conn_connected(int fd);
 int conn_here(int fd, struct addr *here);	/* our end of it; 0 or -1 */
+int conn_peer(int fd, struct addr *peer);	/* the other; -1: it is no connection */
 /* A datagram socket that hears `to` only, on a random port; or -1. */
 int conn_datagram(const struct addr *to);
 
@@ -885,7 +904,8 @@ extern const char *const extension_name[EXT_COUNT];
 const struct domain *config_domain(const struct server *s, const char *name);
 bool domain_local(const struct domain *d);
 bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
-/* The path of one of its folders: relative ones are below the mailroot.  -1: too long. */
+/* The path of one of its folders: relative ones are below the mailroot.  -1 with
+ * errno: too long. */
 int config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE]);
 bool config_local(const struct server *s, const char *address);	/* is its domain ours? */
 /* When a message of this arrival, for our own domains or others, is given up;
@@ -958,6 +978,9 @@ int json_text(struct buf *b, const char *s);
  * reason in why. */
 struct spool *spool_open(const struct server *s, char *why, size_t size);
 void spool_close(struct spool *sp);	/* idempotent on NULL */
+/* One whose commit ends in Pickup, for somebody who may add files there and no
+ * more; the server need not run.  NULL with errno. */
+struct spool *spool_open_pickup(const struct server *s);
 /* Another configuration of the same mailroot; -1 as above. */
 int spool_configure(struct spool *sp, const struct server *s, char *why, size_t size);
 /* Look at it in the next turn. */
@@ -1188,10 +1211,18 @@ struct verdict policy_connect(const struct server *s, const struct addr *peer);
 /* R_RECIPIENT or a refusal; to has a domain. */
 struct verdict policy_recipient(const struct server *s, const struct addr *peer, const struct path *to);
 
+/* ---- sendmail.c: what programs call ---------------------------------------- */
+
+/* Is this the name of one of those commands? */
+bool sendmail_called(const char *name);
+/* Be it: the exit status, of sysexits.h. */
+int sendmail_main(char **argv);
+
 /* ---- session.c: we are the server ------------------------------------------ */
 
-/* Greet a newcomer; takes the descriptor.  NULL: out of memory, fd untouched. */
-struct session *session_new(struct vserver *v, int fd, const struct addr *peer, const struct addr *here);
+/* Greet a newcomer; takes the descriptor; `to` is the same but for pipes.  NULL:
+ * out of memory, fd untouched. */
+struct session *session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here);
 void session_free(struct session *s);
 void session_want(const struct session *s, struct pollfd *slot, msec *until);
 /* -1 broken, 0 it waits, 1 over. */

@@ -11,6 +11,7 @@
  *
  *	file                    what it means
  *	SortTemp/ID.eml         being written; nobody was promised anything
+ *	Pickup/.ID.tmp          the same, by sendmail, which comes from outside
  *	SortTemp/ID.claim       somebody's file from Pickup, being read
  *	SortTemp/ID.marks       whom the report ID is about: outcome.c
  *	Queue/ID.eml            ours; its mtime is when it is next looked at
@@ -64,6 +65,7 @@ struct waiting {
 
 struct spool {
 	const struct server *server;
+	bool outside;			/* see spool_open_pickup */
 	char folder[FOLDERS][FOLDER_SIZE];
 	int lock, queue;		/* descriptors: the lock file, the folder */
 	struct waiting *heap;		/* earliest first */
@@ -101,8 +103,9 @@ char *
 spool_path_id(const struct spool *sp, char out[PATH_SIZE], enum folder f, const struct id *id, const char *end)
 {
 	char text[ID_SIZE], name[ID_SIZE + 8];
+	bool hidden = sp->outside && f == SORTTEMP;
 
-	snprintf(name, sizeof name, "%s%s", id_text(id, text), end);
+	snprintf(name, sizeof name, "%s%s%s", hidden ? "." : "", id_text(id, text), hidden ? ".tmp" : end);
 	return spool_path(sp, out, f, name);
 }
 
@@ -432,6 +435,8 @@ spool_create(struct spool *sp, struct message *m, const char *head)
 	int answer = -1;
 
 	m->fd = disk_open(spool_path_id(sp, path, SORTTEMP, &m->id, ".eml"), O_WRONLY | O_CREAT | O_EXCL);
+	if (m->fd != -1 && sp->outside)
+		fchmod(m->fd, 0640);		/* whatever our umask, the server's group may read it */
 	if (m->fd != -1 && (envelope_write(&m->env, &b) == -1 || buf_addf(&b, "%s", head) == -1))
 		errno = ENOMEM;
 	else if (m->fd != -1)
@@ -528,6 +533,25 @@ rename_files(struct spool *sp)
 			lose(sp, m, SORTTEMP, errno);
 }
 
+/* Step three: these names are durable.  A folder that we may only add to cannot
+ * be opened to be synced; the file systems we know keep a new name with the
+ * file that is synced under it. */
+static int
+sync_names(struct spool *sp)
+{
+	char path[PATH_SIZE];
+	int fd, answer = 0;
+
+	if (sp->queue != -1)
+		return disk_sync_folder(sp->queue);
+	for (struct message *m = sp->batch; m != NULL && answer == 0; m = m->next)
+		if ((fd = disk_open(spool_path_id(sp, path, QUEUE, &m->id, ".eml"), O_RDONLY)) != -1) {
+			answer = disk_sync(fd);
+			close(fd);
+		}			/* else the server has it already */
+	return answer;
+}
+
 static double
 since(const struct clock *then)
 {
@@ -558,7 +582,7 @@ spool_sync(struct spool *sp)
 	files = since(&c);
 	rename_files(sp);
 	clock_source(&c);
-	error = disk_sync_folder(sp->queue) == -1 ? errno : 0;
+	error = sync_names(sp) == -1 ? errno : 0;
 	folder = since(&c);
 	/* Step three is done: from here on these messages are ours, and 250
 	 * may be said.  This is the instant of the commit. */
@@ -647,7 +671,7 @@ spool_settle(struct spool *sp)
 		m->next = NULL;
 		if (m->claimed)
 			claim_settle(sp, m);
-		if (m->state == MESSAGE_KEPT) {
+		if (m->state == MESSAGE_KEPT && !sp->outside) {
 			*sp->ready_end = m;
 			sp->ready_end = &m->next;
 			continue;
@@ -841,6 +865,31 @@ spool_open(const struct server *s, char *why, size_t size)
 	}
 	sp->next = spools;
 	spools = sp;
+	return sp;
+}
+
+struct spool *
+spool_open_pickup(const struct server *s)
+{
+	struct spool *sp = memory(NULL, sizeof *sp);
+	struct stat st;
+
+	if (sp == NULL) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	memset(sp, 0, sizeof *sp);
+	sp->server = s;
+	sp->outside = true;
+	sp->lock = -1;
+	sp->batch_end = &sp->batch;
+	sp->ready_end = &sp->ready;
+	if (config_folder(s, PICKUP, sp->folder[QUEUE]) == -1 || stat(sp->folder[QUEUE], &st) == -1) {
+		free(sp);
+		return NULL;
+	}
+	memcpy(sp->folder[SORTTEMP], sp->folder[QUEUE], FOLDER_SIZE);
+	sp->queue = open(sp->folder[QUEUE], O_RDONLY | O_CLOEXEC);	/* or -1: see sync_names */
 	return sp;
 }
 

@@ -122,9 +122,7 @@ view_open(struct view *v, const struct server *s, enum folder f, const char *end
 
 	memset(v, 0, sizeof *v);
 	v->end = end;
-	if (config_folder(s, f, v->folder) == -1)
-		errno = ENAMETOOLONG;
-	else if ((dir = opendir(v->folder)) != NULL) {
+	if (config_folder(s, f, v->folder) == 0 && (dir = opendir(v->folder)) != NULL) {
 		while ((d = readdir(dir)) != NULL) {
 			if (id_name(&id, d->d_name, end) == -1)
 				continue;

@@ -31,8 +31,6 @@
 #define ACCEPT_TURN    64	/* newcomers a listener lets in each turn */
 #define DEAF           1000	/* after a failure to let anybody in, ms */
 #define STOP_WAIT      5000	/* for replies to messages we have sent, ms */
-#define EX_UNAVAILABLE 69	/* sysexits.h, which POSIX lacks */
-#define EX_OSERR       71
 
 /* A socket that listens for one of them. */
 struct listener {
@@ -150,7 +148,7 @@ admit(struct vserver *v, int fd, const struct addr *peer, const struct addr *her
 	enum reply r = newcomer_refusal(v, peer, &setting);
 	struct session *s;
 
-	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, peer, here)) != NULL)
+	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, fd, peer, here)) != NULL)
 		sessions[session_count++] = s;
 	else
 		session_refuse(v, fd, peer, r == R_READY ? R_MEMORY : r, setting);

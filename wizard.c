@@ -29,12 +29,6 @@
 #define WHY_SIZE    (2 * WORDS_SIZE)
 #define DEFAULTS    100		/* tried, until one passes */
 #define LINKS       8		/* that lead to the file */
-#define EX_USAGE    64		/* sysexits.h, which POSIX lacks */
-#define EX_DATAERR  65
-#define EX_OSERR    71
-#define EX_CANTCREAT 73
-#define EX_TEMPFAIL 75
-#define EX_CONFIG   78
 
 enum { NAME, LISTEN, MAILROOT, HOME, SERVER_ANSWERS };	/* of a new server */
 enum { OWNER, DOMAIN_NAME, KIND, ROUTE, RELAY, ANSWERS };	/* of a new domain */

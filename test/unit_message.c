@@ -6,7 +6,7 @@
 #include "test.h"
 
 static struct domain home = { .name = "here.example", .kind = DOMAIN_DEFAULT };
-static struct server server = { .hostname = "mail.here.example", .max_recipients = 9, .max_hops = 3,
+static struct server server = { .hostname = "mail.here.example", .max_recipients = 9, .max_size = UNLIMITED, .max_hops = 3,
 	.domains = &home, .home = &home };
 
 /* ---- the envelope there and back ------------------------------------------------ */
