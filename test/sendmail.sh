@@ -235,7 +235,7 @@ ok 'refusals'
 
 # --- no more rights than to add a file, for its folder's group; whatever our umask ---
 
-if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+if [ "$(id -u)" = 0 ] && setpriv --reuid 23456 --regid 23456 --clear-groups true 2>/dev/null; then
 	chmod 755 . m; chmod 2730 m/Pickup; chgrp 12345 m/Pickup
 	chmod a+r conf
 	rm bin/sendmail; cp "$SMTPD" bin/copy; ln -s copy bin/sendmail
@@ -244,12 +244,18 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 		letter | (umask 077; as 12345 "$sendmail" a@b.example) || fail "one of the group: $?"
 		is "$(ls -ln m/Pickup | awk 'NF > 3 { print $1, $3, $4 }')" '-rw-r----- 23456 12345'
 		is "$(taken | sed -n 's/^x-sender: //p')" 'uid23456@here.example'
+		case ${SMTPD##*/} in
+		smtpd-test*)    # the folder cannot be synced by who cannot open it; the file is, under its new name
+			letter | FAULT='sync 2 EIO' setpriv --reuid 23456 --regid 23456 --groups 12345 "$sendmail" a 2>out && fail 'sync 2' || is $? 75
+			is "$(ls -A m/Pickup)" '' 'a leftover in Pickup' ;;
+		esac
 		letter | as 23456 "$sendmail" a@b.example 2>out && fail 'a stranger may send' || is $? 77
 		like "$(cat out)" '*Pickup: Permission denied*'
 		# With rights of its own it goes where it was installed for, not where the caller says.
 		chgrp 12345 bin/copy; chmod 2755 bin/copy
-		letter | as 23456 "$sendmail" a@b.example 2>out && fail 'another configuration' || is $? 77
+		letter | as 23456 "$sendmail" a@b.example 2>out && fail 'another configuration' || rc=$?
 		like "$(cat out)" '*rights*'
+		grep LeakSanitizer out >/dev/null || is $rc 77         # which cannot look at such a process
 		ok 'rights'
 	fi
 	chmod 700 m/Pickup
@@ -321,7 +327,7 @@ sed 10q said | "$sendmail" -bs >out || fail "cut off: $?"
 like "$(tail -n 1 out)" '451 *'
 is "$(ls -A m/Pickup)" '' 'cut off: a leftover'
 exec 4<>keys
-spawn half "$SH" -c 'exec "$1" -bs <keys' half "$sendmail"
+spawn half $SH -c 'exec "$1" -bs <keys' half "$sendmail"
 sed 9q said >keys
 wait_for '[ -n "$(ls -A m/Pickup)" ]'
 end half TERM 5 || fail 'it survives TERM'
