@@ -26,6 +26,7 @@ REST = console.o \
 	reply.o \
 	parameter.o \
 	policy.o \
+	proxy.o \
 	pickup.o \
 	relay.o \
 	dest.o \
@@ -47,7 +48,7 @@ REST = console.o \
 	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal
+	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy
 TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk
 
 smtpd: $(OBJ)
@@ -77,6 +78,7 @@ test/unit_spool: test/unit_spool.c
 test/unit_report: test/unit_report.c
 test/unit_mime: test/unit_mime.c
 test/unit_journal: test/unit_journal.c
+test/unit_proxy: test/unit_proxy.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
 

@@ -100,6 +100,18 @@ addr_same(const struct addr *a, const struct addr *b)
 	return a->family == b->family && memcmp(a->octets, b->octets, sizeof a->octets) == 0;
 }
 
+void
+addr_unmap(struct addr *a)
+{
+	static const unsigned char mapped[12] = { [10] = 255, [11] = 255 };
+
+	if (a->family != 6 || memcmp(a->octets, mapped, sizeof mapped) != 0)
+		return;
+	a->family = 4;
+	memcpy(a->octets, a->octets + 12, 4);
+	memset(a->octets + 4, 0, 12);
+}
+
 bool
 addr_any(const struct addr *a)
 {

@@ -316,6 +316,18 @@ value_word(struct parser *p, const struct setting *s, const char *words, const c
 }
 
 static void
+value_network(struct parser *p, const char *name, const char *word, struct access *to)
+{
+	struct network *net = keep(p->config, sizeof *net);
+
+	if (network_parse(net, word) == -1)
+		complain(p, p->line, "%s: '%s' is no address and no network (such as 192.0.2.0/24 or 2001:db8::/32)",
+		    name, shown(word));
+	net->next = to->list;
+	to->list = net;
+}
+
+static void
 value_addresses(struct parser *p, const struct setting *s, char **words, int n, struct access *to)
 {
 	int mode;
@@ -327,30 +339,42 @@ value_addresses(struct parser *p, const struct setting *s, char **words, int n, 
 		complain(p, p->line, "%s: both 'only' and 'all-except' cannot hold", s->name);
 	to->only = mode == 0;
 	for (int i = 1; i < n; i++) {
-		struct network *net = keep(p->config, sizeof *net);
-
-		if (words[i][0] == '.') {
+		if (words[i][0] == '.')
 			complain(p, p->line, "%s: '%s': domain names in a list are not in this build yet",
 			    s->name, shown(words[i]));
-			continue;
-		}
-		if (network_parse(net, words[i]) == -1)
-			complain(p, p->line, "%s: '%s' is no address and no network (such as 192.0.2.0/24 or 2001:db8::/32)",
-			    s->name, shown(words[i]));
-		net->next = to->list;
-		to->list = net;
+		else
+			value_network(p, s->name, words[i], to);
 	}
+}
+
+/* "proxy-from" and its list, the last words of a line, are about all of it. */
+static int
+value_proxies(struct parser *p, char **words, int n, struct access *to)
+{
+	int at = 0;
+
+	while (at < n && strcmp(words[at], "proxy-from") != 0)
+		at++;
+	to->only = at < n;
+	for (int i = at + 1; i < n; i++)
+		value_network(p, "proxy-from", words[i], to);
+	if (at == 0 || at == n - 1)
+		complain(p, p->line, "listen: proxy-from stands behind the address, and before those of the proxies");
+	return at;
 }
 
 static void
 value_listeners(struct parser *p, char **words, int n, struct listen **to)
 {
+	struct access proxies = { 0 };
+
+	n = value_proxies(p, words, n, &proxies);
 	while (*to != NULL)
 		to = &(*to)->next;
 	for (int i = 0; i < n; i++) {
 		struct listen *l = keep(p->config, sizeof *l);
 
-		if (word_index("tls submission proxy-from", words[i]) != -1) {
+		if (word_index("tls submission", words[i]) != -1) {
 			complain(p, p->line, "listen: '%s' is not in this build yet", words[i]);
 			continue;
 		}
@@ -358,6 +382,7 @@ value_listeners(struct parser *p, char **words, int n, struct listen **to)
 			complain(p, p->line, "listen: '%s' is no address and port (such as 127.0.0.1:25 or [::1]:25)",
 			    shown(words[i]));
 		l->place = (struct place){ p->file, p->line };
+		l->proxies = proxies;
 		*to = l;
 		to = &l->next;
 	}

@@ -435,7 +435,7 @@ session_open(struct vserver *v, struct server *s, struct session **session)
 		s->relay = (struct access){ .only = false };
 		s->line_endings = ENDINGS_EITHER;
 	}
-	*session = session_new(v, STDIN_FILENO, to, &peer, &here);
+	*session = session_new(v, STDIN_FILENO, to, &peer, &here, false);
 	return *session == NULL ? EX_TEMPFAIL : 0;
 }
 

@@ -3,6 +3,8 @@
  *
  * The states of a session, who speaks next, and what is allocated:
  *
+ *	PROXY	client	nothing; a proxy, who is to say first for whom it speaks
+ *	NEWCOMER we	nothing; it has, and the client is about to be judged
  *	GREET	client	nothing; it has not said who it is
  *	IDLE	client	helo; no transaction
  *	MAIL	client	tx: a sender, no recipient yet
@@ -14,12 +16,13 @@
  *		(then, until the batch is delivered, `answered`: 250 waits)
  *	CLOSE	we	replies are drained, then what is left to read
  *
+ *	PROXY -> NEWCOMER -> GREET
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
  *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
  *
  * What is true: tx != NULL exactly in MAIL, RCPT, DATA, CHUNKS and, when its
  * chunk is wanted, CHUNK.  A session in COMMIT has its message in tx->m, which
- * belongs to the spool.
+ * belongs to the spool.  conn.peer is the client from NEWCOMER on.
  */
 #include "smtpd.h"
 
@@ -33,9 +36,10 @@
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
 #define REPLY_OCTETS 510	/* of a reply line, RFC 5321 4.5.3.1.5 less its CRLF */
 #define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
+#define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
 
 static const char *const state_name[] = {
-	"GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+	"PROXY", "NEW", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
 };
 
 static struct buf scratch;	/* content on its way to a file */
@@ -855,6 +859,59 @@ step_chunk(struct session *s)
 	return 1;
 }
 
+/* A header that is none: nobody knows who would hear a reply, so there is none. */
+static void
+proxy_failed(struct session *s, const char *why)
+{
+	char who[ADDR_TEXT];
+
+	log_line("- closed server=\"%s\" client=%s reason=\"%s\"", s->conf->name, addr_text(&s->conn.peer, who), why);
+	hang_up(s, false);
+}
+
+/* The header that a proxy begins with. */
+static int
+step_proxy(struct session *s)
+{
+	size_t n;
+	const char *octets = conn_peek(&s->conn, &n);
+	struct addr peer = s->conn.peer, here = s->conn.here;
+	char text[2 * ADDR_TEXT], client[ADDR_TEXT + 8], proxy[ADDR_TEXT + 8];
+	long used = proxy_read(octets, n, &peer, &here);
+
+	if (used == -1)
+		proxy_failed(s, "the proxy sent no PROXY header, or a wrong one");
+	if (used <= 0)
+		return used == 0 ? 0 : 1;
+	conn_consume(&s->conn, (size_t)used);
+	addr_text_port(&peer, client);
+	log_detail("- proxied #%lu client=%s proxy=%s", s->number, client, addr_text_port(&s->conn.peer, proxy));
+	snprintf(text, sizeof text, "(PROXY header: client %s)", client);
+	trace(s, '>', text, strlen(text), "");
+	s->conn.peer = peer;
+	s->conn.here = here;
+	s->state = NEWCOMER;
+	return 1;
+}
+
+/* Is it ours to go on, so that nothing is read meanwhile? */
+static bool
+held(const struct session *s)
+{
+	return s->state == COMMIT || s->state == NEWCOMER;
+}
+
+static int
+step(struct session *s)
+{
+	switch (s->state) {
+	case PROXY: return step_proxy(s);
+	case DATA:  return step_data(s);
+	case CHUNK: return step_chunk(s);
+	default:    return step_command(s);
+	}
+}
+
 /* Do what can be done with what has been received: until input runs out, the
  * commit is waited for, or the client does not take our replies. */
 static int
@@ -863,9 +920,9 @@ session_run(struct session *s)
 	int answer = 1;
 
 	while (answer == 1 && s->conn.out.len < OUT_OCTETS) {
-		if (s->state == COMMIT || s->state == CLOSE)
+		if (held(s) || s->state == CLOSE)
 			break;
-		answer = s->state == DATA ? step_data(s) : s->state == CHUNK ? step_chunk(s) : step_command(s);
+		answer = step(s);
 	}
 	return answer;
 }
@@ -873,7 +930,7 @@ session_run(struct session *s)
 void
 session_want(const struct session *s, struct pollfd *slot, msec *until)
 {
-	conn_want(&s->conn, s->state != COMMIT && s->conn.out.len < OUT_OCTETS, slot);
+	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS, slot);
 	if (s->deadline < *until)
 		*until = s->deadline;
 }
@@ -901,12 +958,27 @@ static void
 session_ended(struct session *s)
 {
 	bool unfinished = s->state == DATA || s->state == CHUNK;
+	size_t n;
 
+	conn_peek(&s->conn, &n);
+	if (s->state == PROXY && n > 0)
+		proxy_failed(s, "the PROXY header was cut off");
 	tx_end(s);
 	if (unfinished)
 		reply_close(s, R_UNFINISHED);
 	else
 		s->state = CLOSE;
+}
+
+static void
+session_late(struct session *s)
+{
+	if (s->state == PROXY) {
+		proxy_failed(s, "no PROXY header came in time");
+		return;
+	}
+	tx_end(s);
+	reply_close(s, R_TIMEOUT);
 }
 
 /* Act on what is there, then let go what idleness does not need. */
@@ -918,17 +990,15 @@ session_advance(struct session *s)
 	do {		/* again when it stopped only for its replies to leave */
 		answer = session_run(s);
 		sent = s->state == CLOSE ? 0 : conn_flush(&s->conn);
-	} while (answer == 1 && sent == 1 && s->state != COMMIT);
+	} while (answer == 1 && sent == 1 && !held(s));
 	if (s->state == COMMIT)
 		answer = 0;	/* whatever became of the client, that comes first */
 	else if (answer == -1 || sent == -1)
 		return -1;
-	if (s->conn.ended && s->state != COMMIT && s->state != CLOSE && s->conn.out.len < OUT_OCTETS)
+	if (s->conn.ended && !held(s) && s->state != CLOSE && s->conn.out.len < OUT_OCTETS)
 		session_ended(s);
-	if (s->deadline <= now.tick && s->state != COMMIT && s->state != CLOSE) {
-		tx_end(s);
-		reply_close(s, R_TIMEOUT);
-	}
+	if (s->deadline <= now.tick && !held(s) && s->state != CLOSE)
+		session_late(s);
 	answer = s->state == CLOSE ? session_closing(s) : 0;
 	conn_rest(&s->conn);
 	conn_count(&s->conn, s->owner->counts);
@@ -938,7 +1008,7 @@ session_advance(struct session *s)
 int
 session_step(struct session *s, bool readable)
 {
-	if (readable && s->state != COMMIT)
+	if (readable && !held(s))
 		conn_receive(&s->conn);		/* its end shows in conn.ended */
 	return session_advance(s);
 }
@@ -980,8 +1050,16 @@ session_resume(struct session *s)
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
+static void
+greet(struct session *s)
+{
+	s->state = GREET;
+	s->deadline = now.tick + s->conf->timeout;
+	reply(s, R_READY, s->conf->hostname);
+}
+
 struct session *
-session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here)
+session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here, bool proxy)
 {
 	struct session *s = memory(NULL, sizeof *s);
 	char who[ADDR_TEXT + 8];
@@ -997,13 +1075,26 @@ session_new(struct vserver *v, int fd, int to, const struct addr *peer, const st
 	config_hold(s->conf->config);
 	s->number = trace_number();
 	s->began = now.tick;
-	s->deadline = now.tick + v->conf->timeout;
+	s->deadline = now.tick + PROXY_WAIT;
 	v->sessions++;
 	v->counts[INBOUND]++;
 	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
-	reply(s, R_READY, v->conf->hostname);
+	if (!proxy)
+		greet(s);
 	conn_flush(&s->conn);		/* if it broke, the next step sees it */
 	return s;
+}
+
+int
+session_admit(struct session *s, enum reply r, const char *setting)
+{
+	if (r == R_READY)
+		greet(s);
+	else {
+		decide(s, setting);
+		reply_close(s, r, s->conf->hostname);
+	}
+	return session_advance(s);
 }
 
 void
@@ -1051,6 +1142,7 @@ session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r,
 
 	memset(&s, 0, sizeof s);
 	conn_open(&s.conn, fd, fd);
+	s.state = NEWCOMER;
 	s.conn.peer = *peer;
 	s.owner = v;
 	s.conf = v->conf;

@@ -49,6 +49,8 @@ const struct setting settings[] = {
 	  "General: IP address, Advanced...",
 	  "Where the server listens: address and port, IPv6 in brackets. Repeat it, or give several. "
 	  "With port 0 the system picks one, and the line that announces it says which. "
+	  "'proxy-from LIST' at the end of the line: only these addresses and networks may connect to what stands before it, and "
+	  "each connection begins with a header of the PROXY protocol (1 or 2), which says who the client is. "
 	  "The model listened on all addresses, port 25; this one asks to be told." },
 	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
 	  "Delivery: Advanced, Fully-qualified domain name",

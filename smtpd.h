@@ -167,6 +167,7 @@ struct access {
 
 struct listen {
 	struct addr addr;
+	struct access proxies;	/* "only" them, who say for whom they speak; else anybody comes himself */
 	struct place place;
 	struct listen *next;
 };
@@ -510,7 +511,7 @@ struct destination {
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
-enum state { GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+enum state { PROXY, NEWCOMER, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
 /* What has happened so far: the names stand in count.c. */
 enum count {
@@ -803,6 +804,7 @@ char *addr_literal(const struct addr *a, char out[ADDR_TEXT + 8]);
 /* As in a listener's announcement: with the port. */
 char *addr_text_port(const struct addr *a, char out[ADDR_TEXT + 8]);
 bool addr_same(const struct addr *a, const struct addr *b);	/* whatever the ports */
+void addr_unmap(struct addr *a);	/* ::ffff:192.0.2.1 is 192.0.2.1: the rules are about that */
 bool addr_any(const struct addr *a);			/* 0.0.0.0, :: */
 bool addr_loopback(const struct addr *a);
 int network_parse(struct network *n, const char *text);
@@ -1205,6 +1207,15 @@ extern const struct reply_row replies[];
 enum reply parameters_take(struct tx *tx, const struct server *s, char *text, bool of_mail,
     struct buf *args, const char **name);
 
+/* ---- proxy.c: for whom a proxy speaks ------------------------------------------- */
+
+#define PROXY_OCTETS 536		/* of a header, at most */
+
+/* Read the header of the PROXY protocol that these octets begin with: its
+ * length; 0 they are too few to tell; -1 that is none.  Client and server
+ * address are changed when it tells them. */
+long proxy_read(const char *octets, size_t n, struct addr *peer, struct addr *here);
+
 /* ---- policy.c: who may connect, and to whom mail is taken --------------------------- */
 
 struct verdict policy_connect(const struct server *s, const struct addr *peer);
@@ -1220,9 +1231,13 @@ int sendmail_main(char **argv);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 
-/* Greet a newcomer; takes the descriptor; `to` is the same but for pipes.  NULL:
- * out of memory, fd untouched. */
-struct session *session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here);
+/* Greet a newcomer, or if he is a proxy hear for whom he speaks; takes the
+ * descriptor; `to` is the same but for pipes.  NULL: out of memory, fd untouched. */
+struct session *session_new(struct vserver *v, int fd, int to, const struct addr *peer,
+    const struct addr *here, bool proxy);
+/* In NEWCOMER, the proxy has told: R_READY lets the client in, anything else is
+ * answered and closes, and setting decided it.  As session_step. */
+int session_admit(struct session *s, enum reply r, const char *setting);
 void session_free(struct session *s);
 void session_want(const struct session *s, struct pollfd *slot, msec *until);
 /* -1 broken, 0 it waits, 1 over. */

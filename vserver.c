@@ -59,6 +59,8 @@ sessions_remove(size_t i)
 	sessions[i] = sessions[--session_count];
 }
 
+static int newcomer_step(struct session *s);
+
 static void
 sessions_step(size_t slot)
 {
@@ -69,6 +71,8 @@ sessions_step(size_t slot)
 
 		if (events != 0 || s->deadline <= now.tick)
 			answer = session_step(s, events & (POLLIN | POLLHUP | POLLERR));
+		if (answer == 0 && s->state == NEWCOMER)
+			answer = newcomer_step(s);
 		if (answer != 0)
 			sessions_remove(i);
 		else
@@ -110,45 +114,63 @@ sessions_room(void)
 
 /* ---- newcomers ---------------------------------------------------------------------------- */
 
+/* A proxy that has not said for whom it speaks is nobody's client. */
 static long long
 sessions_from(const struct vserver *v, const struct addr *a)
 {
 	long long n = 0;
 
 	for (size_t i = 0; i < session_count; i++)
-		n += sessions[i]->owner == v && addr_same(&sessions[i]->conn.peer, a);
+		n += sessions[i]->owner == v && sessions[i]->state > NEWCOMER && addr_same(&sessions[i]->conn.peer, a);
 	return n;
 }
 
-/* Who is turned away when a table is full: the newcomer. */
+/* Who is turned away when a table is full: the newcomer.  Who comes by a proxy
+ * is judged in two steps: first the proxy, and then, as one of the sessions
+ * already, the client. */
 static enum reply
-newcomer_refusal(const struct vserver *v, const struct addr *peer, const char **setting)
+newcomer_refusal(const struct vserver *v, const struct addr *peer, const struct access *proxies, bool inside,
+    const char **setting)
 {
 	const struct server *conf = v->conf;
 
 	*setting = vserver_state(v);
 	if (v->state != RUNNING)
 		return R_CLOSED;
-	*setting = "connect";
-	if (policy_connect(conf, peer).reply != R_READY)
+	*setting = proxies != NULL ? "listen" : "connect";
+	if (proxies != NULL ? !access_allows(proxies, peer) : policy_connect(conf, peer).reply != R_READY)
 		return R_DENIED;
 	*setting = "connections";
-	if (v->sessions >= conf->connections || (long long)session_count >= session_most)
+	if (!inside && (v->sessions >= conf->connections || (long long)session_count >= session_most))
 		return R_FULL;
 	*setting = "connections-per-client";
-	if (conf->connections_per_client != UNLIMITED && sessions_from(v, peer) >= conf->connections_per_client)
+	if (proxies == NULL && conf->connections_per_client != UNLIMITED && sessions_from(v, peer) >= conf->connections_per_client)
 		return R_CLIENT_FULL;
 	return R_READY;
 }
 
-static void
-admit(struct vserver *v, int fd, const struct addr *peer, const struct addr *here)
+static int
+newcomer_step(struct session *s)
 {
 	const char *setting;
-	enum reply r = newcomer_refusal(v, peer, &setting);
-	struct session *s;
+	enum reply r = newcomer_refusal(s->owner, &s->conn.peer, NULL, true, &setting);
 
-	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, fd, peer, here)) != NULL)
+	return session_admit(s, r, setting);
+}
+
+static void
+admit(const struct listener *l, int fd, struct addr *peer, struct addr *here)
+{
+	const struct access *proxies = l->conf->proxies.only ? &l->conf->proxies : NULL;
+	struct vserver *v = l->owner;
+	struct session *s;
+	const char *setting;
+	enum reply r;
+
+	addr_unmap(peer);		/* a socket that was left us may be one of both families */
+	addr_unmap(here);
+	r = newcomer_refusal(v, peer, proxies, false, &setting);
+	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, fd, peer, here, proxies != NULL)) != NULL)
 		sessions[session_count++] = s;
 	else
 		session_refuse(v, fd, peer, r == R_READY ? R_MEMORY : r, setting);
@@ -178,7 +200,7 @@ listener_step(struct listener *l)
 		int fd = conn_accept(l->fd, &peer, &here);
 
 		if (fd != -1) {
-			admit(l->owner, fd, &peer, &here);
+			admit(l, fd, &peer, &here);
 			continue;
 		}
 		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR && errno != ECONNABORTED)

@@ -11,12 +11,13 @@ layers='
 	sendmail: session parameter policy spool view message config address conn log
 	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log
 	watch:   spool message log
-	wizard:  check spool config disk log
-	check:   route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config address conn log
+	wizard: check spool config disk log
+	check: route config dns address conn disk log
+	session: reply parameter policy drop spool journal message config address conn log proxy
 	reply:
 	parameter: config address log
 	policy:  config address
+	proxy:   address
 	pickup:  spool message log
 	relay:   dest outcome route spool journal mime message config address conn log
 	dest:    outcome route config spool message log

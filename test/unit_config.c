@@ -148,6 +148,11 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
 	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
+	{ SERVER HOME "general { listen proxy-from ::1\nlisten 127.0.0.1:0 proxy-from\n"
+	  "listen 127.0.0.1:0 proxy-from ::1 192.0.2.0/33 127.0.0.1:0 }\n}\n",
+	  "c.conf:3: listen: proxy-from stands behind the address, *\nc.conf:4: listen: proxy-from stands *\n"
+	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address and no network *\n"
+	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address and no network *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
 	{ SERVER HOME "access { connect all-except .spam.example }\n}\n",
 	  "c.conf:3: connect: '.spam.example': *not in this build yet\n" },
