@@ -1,10 +1,11 @@
 /*
  * log.c - words and time.
  *
- * The operator's log and the trace (both on standard error, one line an
- * event), the one clock, the one source of randomness, and the string that
- * grows; and ids, which are time and chance.  What is true here: no octet from the wire reaches a terminal
- * unescaped, and no line is longer than LINE_MAX_LOG.
+ * The operator's log and the trace (both on standard error or in syslog, one
+ * line an event), the one clock, the one source of randomness, and the string
+ * that grows; and ids, which are time and chance.  What is true here: no octet
+ * from the wire reaches a terminal unescaped, and no line is longer than
+ * LINE_MAX_LOG.
  */
 #include "smtpd.h"
 
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -376,6 +378,39 @@ id_name(struct id *id, const char *name, const char *end)
 
 /* ---- the log ---------------------------------------------------------- */
 
+static bool in_syslog;
+
+void
+log_to_syslog(void)
+{
+	openlog("smtpd", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	in_syslog = true;
+}
+
+/* How urgent a line is, by its first word, or else by the second: the first is
+ * an id or a dash, and the second what happened.  Any other tells of trouble. */
+static int
+line_level(const char *line)
+{
+	static const struct { const char *word; int level; } words[] = {
+		{ "smtpd: ", LOG_NOTICE }, { "warning: ", LOG_WARNING }, { "#", LOG_DEBUG }, { " ", LOG_DEBUG },
+		{ "received ", LOG_INFO }, { "delivered ", LOG_INFO }, { "relayed ", LOG_INFO },
+		{ "bounce ", LOG_INFO }, { "connected ", LOG_INFO }, { "proxied ", LOG_INFO },
+		{ "closed ", LOG_NOTICE }, { "refused ", LOG_NOTICE }, { "is ", LOG_NOTICE },
+		{ "deferred ", LOG_WARNING }, { "destination=", LOG_WARNING }, { "failed ", LOG_WARNING },
+		{ "doubtful ", LOG_WARNING }, { "badmail ", LOG_WARNING },
+	};
+	const char *second = line + strcspn(line, " ");
+
+	if (strstr(line, " cannot ") != NULL && strchr(line, '=') == NULL)
+		return LOG_ERR;
+	second += *second != '\0';
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (text_prefix(i < 4 ? line : second, words[i].word))
+			return words[i].level;
+	return LOG_ERR;
+}
+
 /* One write a line, so that lines of several processes do not mix. */
 static void
 line_write(const char *before, const char *format, va_list ap)
@@ -387,9 +422,13 @@ line_write(const char *before, const char *format, va_list ap)
 	memcpy(line, before, n);
 	m = vsnprintf(line + n, left, format, ap);
 	n += m < 0 ? 0 : (size_t)m < left ? (size_t)m : left - 1;
+	if (in_syslog)
+		syslog(*before != '\0' ? LOG_ERR : line_level(line), "%s", line);
 	line[n++] = '\n';
 	if (log_copy != NULL)
 		buf_add(log_copy, line, n);
+	if (in_syslog && *before == '\0')
+		return;		/* a last word is for those too who look on */
 	if (write(STDERR_FILENO, line, n) == -1)
 		return;		/* nobody listens: there is nobody to tell */
 }

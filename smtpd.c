@@ -40,6 +40,7 @@
 #define FOREVER        (3600 * 1000LL)
 
 static const char *config_file;		/* or NULL: the embedded default */
+static bool only_check, in_syslog;	/* options */
 static struct config *config;		/* of today */
 static int signal_pipe[2];
 
@@ -236,7 +237,7 @@ turn(void)
 static void
 usage(void)
 {
-	fputs("usage: smtpd [-f FILE] [-v] [-T]     serve; without -f on 127.0.0.1:2525, ./mailroot\n"
+	fputs("usage: smtpd [-f FILE] [-sTv]        serve; without -f on 127.0.0.1:2525, ./mailroot\n"
 	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
 	    "       smtpd [-f FILE] check          try what it names: folders, addresses, names\n"
 	    "       smtpd [-f FILE] new-server [NAME [ADDRESS:PORT [MAILROOT [DOMAIN]]]]\n"
@@ -318,14 +319,15 @@ serve(void)
 
 /* Those before the next word; the + keeps glibc from moving words about. */
 static void
-options(int argc, char **argv, bool *only_check)
+options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "+f:nvTV")) != -1)
+	while ((option = getopt(argc, argv, "+f:nsvTV")) != -1)
 		switch (option) {
 		case 'f': config_file = optarg; break;
-		case 'n': *only_check = true; break;
+		case 'n': only_check = true; break;
+		case 's': in_syslog = true; break;
 		case 'v': log_verbose = true; break;
 		case 'T': log_tracing = true; break;
 		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); exit(0);
@@ -336,7 +338,6 @@ options(int argc, char **argv, bool *only_check)
 int
 main(int argc, char **argv)
 {
-	bool only_check = false;
 	int count = 0;
 
 	clock_turn();
@@ -344,18 +345,20 @@ main(int argc, char **argv)
 		return sendmail_main(argv);
 	if (argc > 1 && sendmail_called(argv[1]))
 		return sendmail_main(argv + 1);
-	options(argc, argv, &only_check);
+	options(argc, argv);
 	if (optind < argc && console_knows(argv[optind]))
 		return console(config_file, argc - optind, argv + optind);
 	while (optind < argc) {			/* the words go behind argv[0] */
 		argv[++count] = argv[optind++];
 		if (optind < argc && argv[optind][0] == '-')
-			options(argc, argv, &only_check);
+			options(argc, argv);
 	}
 	if (count > 0)
 		return command(count, argv + 1);
 	if ((config = config_load(config_file)) == NULL)
 		return EX_CONFIG;
+	if (in_syslog && !only_check)
+		log_to_syslog();
 	if (!only_check)
 		serve();
 	config_release(config);

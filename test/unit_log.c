@@ -1,11 +1,13 @@
 /*
  * unit_log.c - words and time: dates of the Gregorian calendar there and back,
  * text that is safe to print and never longer than its room, a string that
- * grows and stays whole when memory is out.
+ * grows and stays whole when memory is out; and how urgent each line is to
+ * syslog, of which we play the part.
  */
 #include "test.h"
 
 #include <errno.h>
+#include <syslog.h>
 
 /* ---- dates ------------------------------------------------------------------ */
 
@@ -264,6 +266,65 @@ lines(void)
 	CHECK(strchr(text, '\n') - text < 1100 && strstr(text, "...\n") != NULL);
 }
 
+/* ---- syslog --------------------------------------------------------------------- */
+
+static int facility, level;
+static char told[2000];
+
+void
+openlog(const char *ident, int options, int as)
+{
+	CHECK_TEXT(ident, "smtpd");
+	CHECK(options & LOG_NDELAY);
+	facility = as;
+}
+
+void
+syslog(int priority, const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(told, sizeof told, format, ap);
+	va_end(ap);
+	level = priority;
+}
+
+static void
+levels(void)
+{
+	static const struct { int level; const char *line; } lines[] = {
+		{ LOG_INFO, "20261123T101500-00000-5f3a9c1e received server=\"s\" client=192.0.2.1" },
+		{ LOG_INFO, "20261123T101500-00000-5f3a9c1e delivered folder=Drop to=<b@c>" },
+		{ LOG_INFO, "20261123T101500-00000-5f3a9c1e relayed server=\"s\" reply=\"250 cannot be better\"" },
+		{ LOG_INFO, "- connected #1 client=192.0.2.1:1" },
+		{ LOG_NOTICE, "- refused server=\"s\" client=192.0.2.1 reply=\"550 5.7.1 no\"" },
+		{ LOG_NOTICE, "- closed server=\"s\" client=192.0.2.1 reply=\"421 4.3.2 no\"" },
+		{ LOG_NOTICE, "smtpd: \"s\" listening on 127.0.0.1:25" },
+		{ LOG_WARNING, "20261123T101500-00000-5f3a9c1e deferred seconds=900" },
+		{ LOG_WARNING, "20261123T101500-00000-5f3a9c1e failed server=\"s\" to=<b@c>" },
+		{ LOG_WARNING, "20261123T101500-00000-5f3a9c1e badmail from=\"x\"" },
+		{ LOG_WARNING, "- destination=c server=\"s\" waiting=1" },
+		{ LOG_WARNING, "warning: no /dev/urandom" },
+		{ LOG_ERR, "20261123T101500-00000-5f3a9c1e lost server=\"s\" reason=\"the disk failed\"" },
+		{ LOG_ERR, "20261123T101500-00000-5f3a9c1e cannot be marked: Input/output error" },
+		{ LOG_ERR, "smtpd: c.conf:2: \"s\" cannot listen on 127.0.0.1:25: Permission denied" },
+		{ LOG_ERR, "20261123T101500-00000-5f3a9c1e: out of memory" },
+		{ LOG_DEBUG, "#1    0.001 IDLE   > NOOP" },
+	};
+	test_errors_to("log");
+	log_to_syslog();
+	CHECK(facility == LOG_MAIL);
+	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+		test_case = lines[i].line;
+		log_line("%s", lines[i].line);
+		CHECK_TEXT(told, lines[i].line);
+		CHECK(level == lines[i].level);
+	}
+	test_case = "";
+	CHECK_TEXT(test_read("log"), "");
+}
+
 int
 main(void)
 {
@@ -275,5 +336,6 @@ main(void)
 	growth_fails();
 	arrays();
 	lines();
+	levels();
 	return test_end();
 }
