@@ -40,6 +40,7 @@ REST = console.o \
 	message.o \
 	route.o \
 	config.o \
+	process.o \
 	settings.o \
 	dns.o \
 	address.o \
@@ -49,7 +50,7 @@ REST = console.o \
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy
-TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk
+TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk test/activate
 
 smtpd: $(OBJ)
 	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
@@ -64,7 +65,7 @@ $(OBJ): smtpd.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $< $(LDLIBS)
 
 run: smtpd
-	./smtpd
+	./smtpd -u "$$(id -u)"
 
 test: smtpd test/smtpd-test test/ask $(UNIT) $(TOOL)
 	sh test/run

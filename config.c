@@ -1171,6 +1171,12 @@ config_try(const char *file, const char *instead, const struct buf *with, char *
 
 /* ---- questions ------------------------------------------------------------------------------ */
 
+struct place
+config_place(const struct config *c, const char *name)
+{
+	return *config_said(c->said, TOP, name, &(struct place){ "built-in", 0 });
+}
+
 const struct domain *
 config_domain(const struct server *s, const char *name)
 {

@@ -81,7 +81,8 @@ word(char **line)
 	return from;
 }
 
-/* /etc/resolv.conf again, when it has changed.  Without it: the local host. */
+/* /etc/resolv.conf again, when it has changed.  Without it: what it last said
+ * (a chroot hides it), or else the local host. */
 static void
 servers_look(void)
 {
@@ -92,12 +93,12 @@ servers_look(void)
 	if (servers_given || now.tick < resolv_next)
 		return;
 	resolv_next = now.tick + LOOK_INTERVAL;
-	if (stat("/etc/resolv.conf", &st) == 0 && server_count > 0 &&
-	    memcmp(&st.st_mtim, &resolv_mtime, sizeof resolv_mtime) == 0)
+	if (server_count > 0 && (stat("/etc/resolv.conf", &st) == -1 ||
+	    memcmp(&st.st_mtim, &resolv_mtime, sizeof resolv_mtime) == 0))
 		return;
 	server_count = server_first = 0;
 	if ((f = fopen("/etc/resolv.conf", "r")) != NULL) {
-		resolv_mtime = st.st_mtim;
+		resolv_mtime = fstat(fileno(f), &st) == 0 ? st.st_mtim : resolv_mtime;
 		while (server_count < SERVERS_MAX && fgets(at = line, sizeof line, f) != NULL)
 			if ((w = word(&at)) != NULL && strcmp(w, "nameserver") == 0 && (w = word(&at)) != NULL &&
 			    addr_parse(&servers[server_count], w, false) == 0)
@@ -111,7 +112,8 @@ servers_look(void)
 void
 dns_configure(const struct listen *resolvers, const char *hosts)
 {
-	server_count = server_first = 0;
+	if (resolvers != NULL || servers_given)
+		server_count = server_first = 0;
 	resolv_next = 0;
 	for (; resolvers != NULL && server_count < SERVERS_MAX; resolvers = resolvers->next)
 		servers[server_count++] = resolvers->addr;

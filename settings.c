@@ -33,8 +33,14 @@ const struct setting settings[] = {
 	{ TOP, TEXT, "hosts", C(hosts), "/etc/hosts", 0, 0, NULL,
 	  "the system's hosts file",
 	  "Names and addresses that are known without asking a name server." },
-	LATER_IN(TOP, "user"),
-	LATER_IN(TOP, "chroot"),
+	{ TOP, TEXT, "user", C(user), "", 0, 0, NULL,
+	  "not in the model",
+	  "NAME or NAME:GROUP, or their numbers: whom to become when the addresses are bound. Mailroots that are missing are made for him. "
+	  "Without it the server will not run as root: say 'root' if that is meant. Only the start looks at it." },
+	{ TOP, TEXT, "chroot", C(chroot), "", 0, 0, NULL,
+	  "not in the model",
+	  "The directory that is all we see from then on: the mailroots, and whatever is read later (hosts, this file at a reload), "
+	  "are looked for in it. Only root can do that, and only the start looks at it." },
 	{ TOP, TEXT, "control", C(control), NULL, 0, 0, NULL,
 	  "the console",
 	  "The socket by which 'smtpd status' and the like reach the running server. The default is .control in the first server's mailroot." },

@@ -40,7 +40,8 @@
 #define FOREVER        (3600 * 1000LL)
 
 static const char *config_file;		/* or NULL: the embedded default */
-static bool only_check, in_syslog;	/* options */
+static bool only_check, in_syslog;	/* options, */
+static const char *user;			/* and that of -u */
 static struct config *config;		/* of today */
 static int signal_pipe[2];
 
@@ -88,15 +89,28 @@ retry_all(void)
 			spool_retry(v->spool);
 }
 
+/* Whoever started us is told that we serve. */
+static void
+tell_ready(void)
+{
+	int running = 0, all = 0;
+
+	for (const struct vserver *v = vservers; v != NULL; v = v->next, all++)
+		running += v->state == RUNNING;
+	process_notify("READY=1\nSTATUS=%d of %d virtual servers running", running, all);
+}
+
 /* SIGHUP: another configuration takes its place; the first lives until its last
  * session has ended.  A wrong one changes nothing. */
 static int
 reload(void)
 {
-	struct config *c = config_load(config_file);
+	struct config *c;
 
-	if (c == NULL) {
+	process_reloading();
+	if ((c = config_load(config_file)) == NULL) {
 		log_line("smtpd: the configuration is wrong, and nothing has changed");
+		tell_ready();
 		return -1;
 	}
 	dns_configure(c->resolvers, c->hosts);
@@ -105,6 +119,7 @@ reload(void)
 	config_release(config);
 	config = c;
 	log_line("smtpd: the configuration was read again");
+	tell_ready();
 	return 0;
 }
 
@@ -166,7 +181,7 @@ descriptors_divide(void)
 {
 	struct rlimit l;
 	long long most = LLONG_MAX;
-	int next = open("/dev/null", O_RDONLY);
+	int next = dup(STDIN_FILENO);
 
 	if (next != -1)
 		close(next);
@@ -237,7 +252,7 @@ turn(void)
 static void
 usage(void)
 {
-	fputs("usage: smtpd [-f FILE] [-sTv]        serve; without -f on 127.0.0.1:2525, ./mailroot\n"
+	fputs("usage: smtpd [-f FILE] [-u USER] [-sTv] serve; without -f on 127.0.0.1:2525, ./mailroot\n"
 	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
 	    "       smtpd [-f FILE] check          try what it names: folders, addresses, names\n"
 	    "       smtpd [-f FILE] new-server [NAME [ADDRESS:PORT [MAILROOT [DOMAIN]]]]\n"
@@ -296,9 +311,42 @@ command(int count, char **words)
 	return EX_USAGE;
 }
 
+/* Whom to become: by the option, or else by the configuration. */
+static void
+identify(const char *option)
+{
+	const char *spec = option ? option : config->user, *why = spec ? process_user(spec) : NULL;
+	struct place place = config_place(config, "user");
+	char safe[100];
+
+	if (why == NULL)
+		return;
+	text_safe(safe, sizeof safe, spec, strlen(spec));
+	if (option != NULL)
+		die(EX_CONFIG, "-u %s: %s", safe, why);
+	log_line("%s:%d: user: '%s': %s", place.file, place.line, safe, why);
+	exit(EX_CONFIG);
+}
+
+/* Nobody is heard before root is given up. */
+static void
+begin(void)
+{
+	bool bound = vservers_bind(config) == 0;
+
+	process_sockets_end();
+	process_confine(config->chroot);
+	for (const struct server *s = config->servers; s != NULL; s = s->next)
+		process_folder(s->mailroot);
+	process_become();
+	if (!bound || vservers_open() == -1)
+		die(EX_UNAVAILABLE, "no server could be started");
+}
+
 static void
 serve(void)
 {
+	process_may(config->chroot);
 	random_open();
 	tzset();
 	dns_configure(config->resolvers, config->hosts);
@@ -306,12 +354,13 @@ serve(void)
 	signals_open();
 	if (slots_reserve(SLOTS_OURS) == -1)
 		die(EX_OSERR, "out of memory");
-	if (vservers_bind(config) == -1 || vservers_open() == -1)
-		die(EX_UNAVAILABLE, "no server could be started");
+	begin();
 	control_open(config);
 	descriptors_divide();
+	tell_ready();
 	while (turn())
 		;
+	process_notify("STOPPING=1\nSTATUS=shutting down");
 	log_line("smtpd: shutting down");
 	control_close();
 	vservers_close();
@@ -323,11 +372,12 @@ options(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "+f:nsvTV")) != -1)
+	while ((option = getopt(argc, argv, "+f:nsu:vTV")) != -1)
 		switch (option) {
 		case 'f': config_file = optarg; break;
 		case 'n': only_check = true; break;
 		case 's': in_syslog = true; break;
+		case 'u': user = optarg; break;
 		case 'v': log_verbose = true; break;
 		case 'T': log_tracing = true; break;
 		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); exit(0);
@@ -345,6 +395,7 @@ main(int argc, char **argv)
 		return sendmail_main(argv);
 	if (argc > 1 && sendmail_called(argv[1]))
 		return sendmail_main(argv + 1);
+	process_begin();
 	options(argc, argv);
 	if (optind < argc && console_knows(argv[optind]))
 		return console(config_file, argc - optind, argv + optind);
@@ -357,6 +408,7 @@ main(int argc, char **argv)
 		return command(count, argv + 1);
 	if ((config = config_load(config_file)) == NULL)
 		return EX_CONFIG;
+	identify(user);
 	if (in_syslog && !only_check)
 		log_to_syslog();
 	if (!only_check)

@@ -296,6 +296,7 @@ struct setting {
 struct config {
 	struct listen *resolvers;	/* NULL: those of the system */
 	char *hosts;		/* file */
+	char *user, *chroot;	/* or NULL */
 	char *control;		/* the socket's path */
 	struct operator *operators;
 	char *metrics;		/* file, or NULL */
@@ -881,6 +882,24 @@ int message_compose(struct envelope *e, struct buf *out, const char *text, size_
 /* Does the header of this Pickup file end, in an empty line? */
 bool message_has_body(const char *text, size_t n);
 
+/* ---- process.c: what the system made of us ------------------------------------ */
+
+/* Before anything else: see the head of process.c for the order. */
+void process_begin(void);
+/* Whom to become: "NAME", "NAME:GROUP", or numbers.  NULL, or why not. */
+const char *process_user(const char *spec);
+/* Can we, and is it said?  Else this is the end.  root: for process_confine. */
+void process_may(const char *root);
+void process_confine(const char *root);	/* NULL: we see all */
+void process_folder(const char *path);	/* make it if it is missing, for whom we become */
+void process_become(void);
+/* A listening socket that our parent left us for this address; else -1. */
+int process_socket(const struct addr *a);
+void process_sockets_end(void);		/* close those that nobody has taken, and say so */
+/* Tell who started us: "READY=1\nSTATUS=..."; never waits, never fails. */
+void process_notify(const char *format, ...);
+void process_reloading(void);			/* READY=1 says that it is over */
+
 /* ---- config.c: what the operator wrote ----------------------------------- */
 
 /* Read and check FILE, or the embedded default for NULL.  NULL when it is
@@ -905,6 +924,8 @@ const struct place *config_said(const struct place *said, enum block block, cons
 extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
+/* Where a setting of the top level was given. */
+struct place config_place(const struct config *c, const char *name);
 bool domain_local(const struct domain *d);
 bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
 /* The path of one of its folders: relative ones are below the mailroot.  -1 with

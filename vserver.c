@@ -21,7 +21,6 @@
 #include "smtpd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,7 +185,7 @@ admit_nobody(struct listener *l)
 
 	if (spare != -1 && close(spare) == 0 && (fd = conn_accept(l->fd, &peer, &here)) != -1)
 		session_refuse(l->owner, fd, &peer, R_FULL, "connections");
-	spare = open("/dev/null", O_RDONLY);
+	spare = dup(STDIN_FILENO);
 	if (fd == -1)
 		deaf_until = now.tick + DEAF;
 }
@@ -247,7 +246,7 @@ listen_on(struct vserver *v, const struct listen *l)
 
 	if (more == NULL || (listeners = more, slots_reserve(SLOTS_OURS + listener_count + session_count + 1)) == -1)
 		die(EX_OSERR, "out of memory");
-	if ((fd = conn_listen(&a)) == -1) {
+	if ((fd = process_socket(&a)) == -1 && (fd = conn_listen(&a)) == -1) {
 		log_line("smtpd: %s:%d: \"%s\" cannot listen on %s: %s", l->place.file, l->place.line,
 		    v->conf->name, addr_text_port(&l->addr, text), strerror(errno));
 		return -1;
@@ -761,7 +760,7 @@ vservers_commit(void)
 void
 vservers_limit(long long most)
 {
-	spare = open("/dev/null", O_RDONLY);
+	spare = dup(STDIN_FILENO);
 	session_most = most;
 }
 

@@ -25,7 +25,7 @@ quiet() { [ -z "$(ls root/Queue root/SortTemp | grep '^2')" ]; }
 # killed ACT NTH: prints whether the message was accepted; fails when it was not killed.
 killed() {
 	token=$1$2
-	spawn server env FAULT="$1 $2 KILL" "$SMTPD" -f conf
+	spawn server env FAULT="$1 $2 KILL" "$SMTPD" -f conf $ME
 	poll '[ -n "$(announced "")" ] || [ -e server.rc ]'
 	PORT=$(announced '') accepted=
 	[ -z "$PORT" ] || printf '%s\n' 'EHLO x' 'MAIL FROM:<a@here.example>' 'RCPT TO:<good@to.example>' \

@@ -136,7 +136,7 @@ while [ $i -lt $((first + 8)) ]; do
 	FAULT_MEMORY=$i; export FAULT_MEMORY
 	i=$((i + 1))
 	SERVER=start$i
-	spawn $SERVER "$SMTPD" -f conf
+	spawn $SERVER "$SMTPD" -f conf $ME
 	wait_for '[ -e $SERVER.rc ] || grep -q listening $SERVER.log'
 	PORT=$(announced '')
 	[ -z "$PORT" ] || poll '[ -e $SERVER.rc ] || [ -n "$(letters one 2>/dev/null)" ]'

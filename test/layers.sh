@@ -3,13 +3,13 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd: console control count wizard check vserver relay dest spool config settings dns conn log sendmail
+	smtpd: console control count wizard check vserver relay dest spool config settings dns conn log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count:   vserver dest spool dns address log
 	sendmail: session parameter policy spool view message config address conn log
-	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log
+	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
@@ -31,6 +31,7 @@ layers='
 	message: address log
 	route:   config dns address conn log
 	config:  settings address log
+	process: address conn log
 	settings: log
 	dns:     address conn log
 	address: log

@@ -24,13 +24,14 @@
 #     tools NAME ...                  the programs test/NAME are $NAME, built where they are not yet
 #     is GOT WANT [WHAT]   like GOT PATTERN [WHAT]   ok [WHAT]   fail WHY   skip WHY   need TOOL ...
 #
+# A server that a test starts itself gets $ME: whoever we are is who it stays, and root has to say so.
 # From outside: SMTPD the program (default test/smtpd-test if there is one, else smtpd), WRAP a command in front of it
 # (valgrind -q), NC the netcat (default test/nc), SH the shell (sh), LIMIT the seconds for one dialogue (30). Such
 # times are for a machine that has much else to do: nobody waits for them as long as all is well.
 LC_ALL=C; export LC_ALL
 TEST=$(cd "${TEST:-$(dirname "$0")}" && pwd) || exit 2
 TOP=${TEST%/*} SH=${SH:-sh} HOST=127.0.0.1 SERVER=server
-servers='' peers=0
+servers='' peers=0 ME="-u $(id -u)"
 if [ -z "${SMTPD-}" ]; then SMTPD=$TOP/smtpd; [ ! -x "$TEST/smtpd-test" ] || SMTPD=$TEST/smtpd-test; fi
 case $SMTPD in /*) ;; *) SMTPD=${FROM:-$PWD}/$SMTPD ;; esac
 case ${NC-} in [!/]*/*) NC=${FROM:-$PWD}/$NC ;; esac
@@ -137,7 +138,7 @@ start_server() {
 	conf=smtpd.conf
 	case ${1--} in -*) [ -e smtpd.conf ] || cp "$TEST/smtpd.conf" . ;; *) conf=$1; shift ;; esac
 	[ ! -e "$SERVER.log" ] || mv "$SERVER.log" "$SERVER.log.old"
-	spawn "$SERVER" ${WRAP-} "$SMTPD" -f "$conf" "$@"
+	spawn "$SERVER" ${WRAP-} "$SMTPD" -f "$conf" $ME "$@"
 	servers="$servers $SERVER"
 	poll '[ -n "$(announced "")" ] || [ -e "$SERVER.rc" ]'
 	PORT=$(announced '')

@@ -131,7 +131,7 @@ wait_for 'grep -q "destination=\* .* waiting=" server.log'
 
 # A second program with the same socket, and the same mailroot, is told off and harms nobody.
 fine start 'next hop'
-"$SMTPD" -f smtpd.conf >second 2>&1; is $? 69 'a second server'
+"$SMTPD" -f smtpd.conf $ME >second 2>&1; is $? 69 'a second server'
 fine status;                has 'after the second' '^"main" is running$'
 stop_server
 

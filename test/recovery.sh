@@ -72,7 +72,7 @@ killed() {
 	kill_server
 	[ "$rc" -gt 128 ] || fail "it was not killed at $1"
 	case $(ls m/SortTemp | grep -c 'claim$') in $2) ;; *) fail "claims after $1: $(ls m/SortTemp)" ;; esac
-	spawn server "$SMTPD" -f conf
+	spawn server "$SMTPD" -f conf $ME
 	poll '[ -e server.rc ] || grep -q listening server.log'
 	kill_server
 	unset FAULT

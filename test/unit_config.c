@@ -142,12 +142,13 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
 	/* not in this build yet */
-	{ "user mail\n" SERVER HOME "}\n", "c.conf:1: 'user' is not in this build yet\n" },
 	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
 	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'tarpit' is not in this build yet\n" },
 	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
 	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
+	{ "user a\nuser b\nchroot\nchroot /a /b\n" SERVER HOME "}\n", "c.conf:2: user: already set on line 1\n"
+	  "c.conf:3: chroot: wants one value, got 0\nc.conf:4: chroot: already set on line 3\n" },
 	{ SERVER HOME "general { listen proxy-from ::1\nlisten 127.0.0.1:0 proxy-from\n"
 	  "listen 127.0.0.1:0 proxy-from ::1 192.0.2.0/33 127.0.0.1:0 }\n}\n",
 	  "c.conf:3: listen: proxy-from stands behind the address, *\nc.conf:4: listen: proxy-from stands *\n"
