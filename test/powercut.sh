@@ -10,18 +10,14 @@
 # Two controls show that this can fail: a server that syncs nothing, and one that syncs files but no folders, must lose
 # mail.
 #
-# The kernel is POWERCUT_KERNEL=.../boot/vmlinuz-VERSION (its modules are in .../lib/modules/VERSION), or else the last
-# one in /boot, or else Debian's linux-image-cloud-amd64, which apt-get then downloads and nobody installs. What this
-# does not show: disks that say they have written and have not, other file systems.
+# What this does not show: disks that say they have written and have not, other file systems. The machine is made by
+# test/machine, which says where it gets its kernel from.
 # shellcheck disable=SC2012,SC2016,SC2154
 . "${TEST:-$(dirname "$0")}/lib.sh"
 [ "${POWERCUT-}" = yes ] || { ok 'set POWERCUT=yes to run it'; exit 0; }
 
-PATH=$PATH:/usr/sbin:/sbin
-need qemu-system-x86_64 busybox mke2fs e2fsck debugfs
-[ "$(uname -sm)" = 'Linux x86_64' ] || skip 'it builds for Linux on x86_64'
-compiler=musl-gcc
-command -v $compiler >/dev/null || { compiler=${CC:-cc}; need ${compiler%% *}; }
+. "$TEST/machine"
+need mke2fs e2fsck debugfs
 own_nc
 sender=$TEST/sender
 [ -x "$sender" ] || {
@@ -31,38 +27,9 @@ sender=$TEST/sender
 
 # --- the machine ---
 
-kernel=${POWERCUT_KERNEL-}
-[ -n "$kernel" ] || for i in /boot/vmlinuz-*; do [ ! -r "$i" ] || kernel=$i; done
-if [ -z "$kernel" ]; then
-	need apt-get apt-cache dpkg-deb
-	package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p')
-	apt-get -q download ${package:-linux-image-cloud-amd64} >apt.log 2>&1 && dpkg-deb -x linux-image-*.deb debian ||
-		skip 'no kernel: neither in /boot nor from apt-get'
-	for kernel in debian/boot/vmlinuz-*; do :; done
-fi
-[ -r "$kernel" ] || fail "there is no kernel $kernel"
-modules=${kernel%/boot/*}/lib/modules/${kernel##*/vmlinuz-}
-[ "$kernel" != "${kernel%/boot/*}" ] || modules=${kernel%/*}
-
-mkdir guest guest/bin guest/modules guest/dev guest/proc guest/sys guest/disk
-busybox=$(command -v busybox)
-! ldd "$busybox" 2>/dev/null | grep -q '=>' || skip 'busybox is not static'
-cp "$busybox" guest/bin/busybox
-
-# In this order. One that is not there is part of the kernel.
-for name in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover \
+machine virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover \
 	virtio_net crc16 crc32c_generic libcrc32c mbcache jbd2 ext4
-do
-	file=$(find "$modules/" -name "$name.ko*" | sed 1q)
-	case $file in
-	'')     continue ;;
-	*.xz)   xz -dc "$file" ;;
-	*.zst)  zstd -dc "$file" ;;
-	*.gz)   gzip -dc "$file" ;;
-	*)      cat "$file" ;;
-	esac >"guest/modules/$name.ko" || skip "$file cannot be unpacked"
-	echo "$name" >>guest/modules/order
-done
+mkdir guest/dev guest/proc guest/sys guest/disk
 
 # The control is the same server, only that its syncs are ours: they do nothing, or with FILES=1 all they should but for
 # folders.
@@ -96,9 +63,6 @@ control_syscall(long number, ...)
 	return getenv("FILES") != NULL ? syscall(number, fd) : 0;
 }
 E
-build() {
-	$compiler -std=c99 -static -o "$@" >cc.log 2>&1 || { cat cc.log; skip "$compiler -static does not build it"; }
-}
 build guest/smtpd "$TOP"/*.c
 $compiler -std=c99 -c control.c || fail 'control.c does not compile'
 build guest/control -Dfsync=control_fsync -Dfdatasync=control_fsync -Dsyscall=control_syscall "$TOP"/*.c control.o
@@ -123,29 +87,16 @@ $b mount -t ext4 /dev/vda /disk
 cd /disk && exec $SERVER -f /smtpd.conf
 E
 chmod +x guest/init guest/smtpd guest/control
-(cd guest && find . | busybox cpio -o -H newc >../initramfs) 2>/dev/null || fail 'busybox makes no cpio archive'
+pack guest initramfs
 
-# boot NAME VARIABLE=VALUE ...: with NAME.img as its disk. The variables are for init; NAME.log has the answer to `ask'.
-echo 'info usernet' >ask
-boot() {
+# begin NAME VARIABLE=VALUE ...: with NAME.img as its disk. The variables are for init.
+begin() {
+	mkdir "$1"
+	: >"$1/promised"
+	mke2fs -q -F -t ext4 -E lazy_itable_init=0 "$1.img" 64M >/dev/null || fail 'mke2fs fails'
 	guest=$1; shift
-	mkdir "$guest"
-	: >"$guest/promised"
-	mke2fs -q -F -t ext4 -E lazy_itable_init=0 "$guest.img" 64M >/dev/null || fail 'mke2fs fails'
-	spawn "$guest" "$SH" -c 'exec "$@" <ask' qemu qemu-system-x86_64 -accel tcg -m 128 -nodefaults -no-user-config \
-		-no-reboot -display none -monitor stdio -serial "file:$guest.console.log" \
-		-kernel "$kernel" -initrd initramfs -append "console=ttyS0 quiet panic=-1 mitigations=off $*" \
-		-drive "if=none,id=disk,format=raw,cache=writeback,file=$guest.img" -device virtio-blk-pci,drive=disk \
-		-netdev user,id=net,restrict=on,hostfwd=tcp:127.0.0.1:0-:2525 -device virtio-net-pci,netdev=net,romfile=
-}
-
-# on NAME: this is the machine now, when its server listens.
-on() {
-	guest=$1
-	poll "grep -q 'listening on' $guest.console.log || [ -e $guest.rc ]" 100
-	grep -q 'listening on' "$guest.console.log" || fail "the machine $guest has not come up"
-	PORT=$(tr -d '\r' <"$guest.log" | awk '$1 ~ /HOST_FORWARD/ && $3 == "127.0.0.1" { print $4 }')
-	[ -n "$PORT" ] || fail "which is the port of $guest?"
+	boot "$guest" initramfs "$*" \
+		-drive "if=none,id=disk,format=raw,cache=writeback,file=$guest.img" -device virtio-blk-pci,drive=disk
 }
 
 # cut NAME: the disk as the power leaves it, in NAME.img, and what was promised, in NAME.promised. Every thread must
@@ -264,9 +215,9 @@ audit() {
 
 # --- the power goes ---
 
-boot real SERVER=/smtpd
-boot nothing SERVER=/control
-boot files SERVER=/control FILES=1
+begin real SERVER=/smtpd
+begin nothing SERVER=/control
+begin files SERVER=/control FILES=1
 
 for control in nothing files; do
 	on $control
