@@ -27,6 +27,7 @@ REST = console.o \
 	parameter.o \
 	policy.o \
 	proxy.o \
+	rdns.o \
 	pickup.o \
 	relay.o \
 	dest.o \

@@ -94,6 +94,23 @@ addr_text_port(const struct addr *a, char out[ADDR_TEXT + 8])
 	return out;
 }
 
+/* RFC 1035 3.5, RFC 3596 2.5. */
+char *
+addr_reverse(const struct addr *a, char out[REVERSE_TEXT])
+{
+	const unsigned char *o = a->octets;
+	size_t n = 0;
+
+	if (a->family == 4) {
+		snprintf(out, REVERSE_TEXT, "%d.%d.%d.%d.in-addr.arpa", o[3], o[2], o[1], o[0]);
+		return out;
+	}
+	for (int i = 15; i >= 0; i--)
+		n += (size_t)snprintf(out + n, REVERSE_TEXT - n, "%x.%x.", o[i] & 15u, o[i] >> 4 & 15u);
+	snprintf(out + n, REVERSE_TEXT - n, "ip6.arpa");
+	return out;
+}
+
 bool
 addr_same(const struct addr *a, const struct addr *b)
 {
@@ -142,6 +159,7 @@ network_parse(struct network *n, const char *text)
 	host[len] = '\0';
 	if (octets_parse(&n->addr, host) == -1)
 		return -1;
+	n->domain = NULL;
 	most = n->addr.family == 6 ? 128 : 32;
 	n->bits = slash ? (int)number_parse(slash + 1, most) : most;
 	return n->bits == -1 ? -1 : 0;
@@ -157,15 +175,55 @@ network_has(const struct network *n, const struct addr *a)
 	return rest == 0 || (n->addr.octets[whole] ^ a->octets[whole]) >> (8 - rest) == 0;
 }
 
+/* Is this name the domain, or one below it? */
+static bool
+name_below(const char *name, const char *domain)
+{
+	size_t n = strlen(name), m = strlen(domain);
+
+	return n >= m && text_compare(name + n - m, domain) == 0 && (n == m || name[n - m - 1] == '.');
+}
+
+static bool
+network_names(const struct network *n, const struct client *c)
+{
+	if (n->domain == NULL)
+		return network_has(n, &c->addr);
+	for (const char *name = c->names; name != NULL && *name != '\0'; name += strlen(name) + 1)
+		if (name_below(name, n->domain))
+			return true;
+	return false;
+}
+
+int
+access_names(const struct access *list, const struct client *c)
+{
+	bool unknown = false;
+
+	for (const struct network *n = list->list; n != NULL; n = n->next) {
+		if (network_names(n, c))
+			return 1;
+		unknown |= n->domain != NULL && (c->rdns == RDNS_UNASKED || c->rdns == RDNS_LATER);
+	}
+	return unknown ? -1 : 0;
+}
+
 bool
 access_allows(const struct access *list, const struct addr *a)
 {
-	const struct network *n;
+	struct client c = { .addr = *a, .rdns = RDNS_NONE };
 
-	for (n = list->list; n != NULL; n = n->next)
-		if (network_has(n, a))
-			return list->only;
-	return !list->only;
+	return (access_names(list, &c) == 1) == list->only;
+}
+
+const char *
+client_name(const struct client *c, const char *name)
+{
+	const char *at = c->names;
+
+	while (at != NULL && *at != '\0' && text_compare(at, name) != 0)
+		at += strlen(at) + 1;
+	return at != NULL && *at != '\0' ? at : NULL;
 }
 
 /* ---- characters --------------------------------------------------------- */

@@ -321,8 +321,18 @@ value_network(struct parser *p, const char *name, const char *word, struct acces
 	struct network *net = keep(p->config, sizeof *net);
 
 	if (network_parse(net, word) == -1)
-		complain(p, p->line, "%s: '%s' is no address and no network (such as 192.0.2.0/24 or 2001:db8::/32)",
-		    name, shown(word));
+		complain(p, p->line, "%s: '%s' is no address or network (such as 192.0.2.0/24 or 2001:db8::/32)%s",
+		    name, shown(word), strcmp(name, "proxy-from") == 0 ? "" : ", and no domain with its dot (such as .example.com)");
+	net->next = to->list;
+	to->list = net;
+}
+
+static void
+value_name(struct parser *p, const char *ascii, struct access *to)
+{
+	struct network *net = keep(p->config, sizeof *net);
+
+	net->domain = keep_text(p->config, ascii);
 	net->next = to->list;
 	to->list = net;
 }
@@ -330,6 +340,7 @@ value_network(struct parser *p, const char *name, const char *word, struct acces
 static void
 value_addresses(struct parser *p, const struct setting *s, char **words, int n, struct access *to)
 {
+	char ascii[DOMAIN_MAX + 1];
 	int mode;
 	bool before = to->list != NULL;
 
@@ -339,9 +350,8 @@ value_addresses(struct parser *p, const struct setting *s, char **words, int n, 
 		complain(p, p->line, "%s: both 'only' and 'all-except' cannot hold", s->name);
 	to->only = mode == 0;
 	for (int i = 1; i < n; i++) {
-		if (words[i][0] == '.')
-			complain(p, p->line, "%s: '%s': domain names in a list are not in this build yet",
-			    s->name, shown(words[i]));
+		if (words[i][0] == '.' && domain_valid(words[i] + 1, strlen(words[i] + 1)) && domain_ascii(ascii, words[i] + 1) == 0)
+			value_name(p, ascii, to);
 		else
 			value_network(p, s->name, words[i], to);
 	}

@@ -277,7 +277,24 @@ answered(struct dns *q, enum dns_result result, long long seconds)
 
 /* ---- the hosts file -------------------------------------------------------------------- */
 
-/* Does it know this name?  Then it answers, for addresses. */
+/* A line of it about the address whose names are asked for; rest are its names. */
+static bool
+hosts_names(const struct dns *q, const struct addr *a, char *rest)
+{
+	char reverse[REVERSE_TEXT], *w;
+
+	if (strcmp(addr_reverse(a, reverse), q->name) != 0)
+		return false;
+	while ((w = word(&rest)) != NULL) {
+		for (char *c = w; *c != '\0'; c++)
+			*c = (char)text_lower(*c);
+		if (strlen(w) <= DOMAIN_MAX)
+			draft_add(0, NULL, w);
+	}
+	return true;
+}
+
+/* Does it know this name?  Then it answers, for addresses and their names. */
 static bool
 hosts_find(struct dns *q)
 {
@@ -286,11 +303,15 @@ hosts_find(struct dns *q)
 	bool known = false;
 	FILE *f;
 
-	if ((q->type != DNS_A && q->type != DNS_AAAA) || (f = fopen(hosts_file, "r")) == NULL)
+	if ((q->type != DNS_A && q->type != DNS_AAAA && q->type != DNS_PTR) || (f = fopen(hosts_file, "r")) == NULL)
 		return false;
 	while (fgets(at = line, sizeof line, f) != NULL) {
 		if ((w = word(&at)) == NULL || addr_parse(&a, w, false) == -1)
 			continue;
+		if (q->type == DNS_PTR) {
+			known |= hosts_names(q, &a, at);
+			continue;
+		}
 		while ((w = word(&at)) != NULL && text_compare(w, q->name) != 0)
 			;
 		known |= w != NULL;

@@ -7,6 +7,8 @@
  */
 #include "smtpd.h"
 
+#include <stdio.h>
+
 const struct reply_row replies[] = {
 	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
 	[R_BYE]       = { 221, "2.0.0", "%s closing the channel", "5321 4.1.1.10" },
@@ -29,6 +31,9 @@ const struct reply_row replies[] = {
 	[R_SESSION]   = { 421, "4.7.0", "Enough for one connection; come again", "5321 3.8" },
 	[R_CLOSED]    = { 421, "4.3.2", "%s takes no connections now", "5321 3.1" },
 	[R_ENDED]     = { 421, "4.3.2", "%s ends the session: an operator wants it so", "5321 3.8" },
+	[R_CONNECT_LATER] = { 421, "4.4.3", "%s cannot look up your name now; come again later", "8601 3" },
+	[R_RELAY_LATER] = { 451, "4.4.3", "Your name cannot be looked up now; try <%s> later", "8601 3" },
+	[R_NAME_LATER] = { 451, "4.7.25", "Your name cannot be looked up now; try <%s> later", "7372 3.3" },
 	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },
 	[R_UNFINISHED] = { 451, "4.4.2", "The message was cut off; DATA ends with <CRLF>.<CRLF> (nc -C sends CR LF)", "5321 4.1.1.4" },
 	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },
@@ -58,6 +63,7 @@ const struct reply_row replies[] = {
 	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
 
 	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
+	[R_NAMELESS]  = { 550, "5.7.25", "Your address has no name that leads back to it (PTR, and then A or AAAA)", "7372 3.3" },
 	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },
 	[R_SIZE]      = { 552, "5.3.4", "The message is too large: %s octets at most", "1870 6.1" },
 	[R_UTF8]      = { 553, "5.6.7", "That address needs SMTPUTF8", "6531 3.5" },
@@ -65,3 +71,12 @@ const struct reply_row replies[] = {
 	[R_HOPS]      = { 554, "5.4.6", "Too many hops: the message is going round in circles", "5321 6.3" },
 	[R_PARAMETER] = { 555, "5.5.4", "Parameter not recognized", "5321 4.1.1.11" },
 };
+
+void
+reply_text(char out[REPLY_OCTETS], enum reply r, bool status, va_list ap)
+{
+	const char *enhanced = status ? replies[r].status : "";
+	int n = snprintf(out, REPLY_OCTETS, "%d %s%s", replies[r].code, enhanced, *enhanced ? " " : "");
+
+	vsnprintf(out + n, REPLY_OCTETS - (size_t)n, replies[r].text, ap);
+}

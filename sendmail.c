@@ -397,13 +397,18 @@ converse(struct session *s, struct spool *sp)
 
 	while (answer == 0 && !ended) {
 		msec until = now.tick + LONG_WAIT;
-		struct pollfd slot;
+		struct pollfd slot[2] = { { .fd = -1 }, { .fd = -1 } };
+		size_t n;
 		int ready;
 
-		session_want(s, &slot, &until);
-		ready = poll(&slot, 1, until <= now.tick ? 0 : (int)(until - now.tick));
+		n = session_want(s, slot, &until);
+		ready = poll(slot, (nfds_t)n, until <= now.tick ? 0 : (int)(until - now.tick));
 		clock_turn();
-		answer = session_step(s, ready > 0 && slot.fd == s->conn.fd && (slot.revents & (POLLIN | POLLHUP | POLLERR)));
+		if (ready > 0 && slot[0].fd != s->conn.fd)
+			slot[0].revents = POLLOUT;	/* of the other pipe */
+		else if (ready <= 0)
+			slot[0].revents = slot[1].revents = 0;
+		answer = session_step(s, slot);
 		while (spool_pending(sp)) {
 			spool_sync(sp);
 			session_committed(s);
@@ -420,19 +425,22 @@ static int
 session_open(struct vserver *v, struct server *s, struct session **session)
 {
 	struct addr peer = { 4, { 127, 0, 0, 1 }, 0 }, here = peer;
+	struct client client = { .rdns = RDNS_UNASKED };
 	int to = STDOUT_FILENO;
 
 	v->conf = s;
 	if (conn_peer(STDIN_FILENO, &peer) == 0) {
 		conn_here(STDIN_FILENO, &here);
 		to = STDIN_FILENO;
-		if (policy_connect(s, &peer).reply != R_READY) {
+		client.addr = peer;
+		if (policy_connect(s, &client).reply != R_READY) {
 			session_refuse(v, STDIN_FILENO, &peer, R_DENIED, "connect");
 			return EX_NOPERM;
 		}
 		fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	} else {
-		s->relay = (struct access){ .only = false };
+		s->relay = s->connect = (struct access){ .only = false };
+		s->reverse_dns = REVERSE_OFF;
 		s->line_endings = ENDINGS_EITHER;
 	}
 	*session = session_new(v, STDIN_FILENO, to, &peer, &here, false);
@@ -449,6 +457,7 @@ speak(const struct server *of)
 	struct session *session;
 	int status, null;
 
+	dns_configure(of->config->resolvers, of->config->hosts);
 	if ((v.spool = spool_open_pickup(&s)) == NULL)
 		pickup_failed(&s, errno);
 	if ((null = open("/dev/null", O_WRONLY)) != -1) {

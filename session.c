@@ -5,6 +5,7 @@
  *
  *	PROXY	client	nothing; a proxy, who is to say first for whom it speaks
  *	NEWCOMER we	nothing; it has, and the client is about to be judged
+ *	NAMING	we	lookup: its name is asked for, for a rule needs it
  *	GREET	client	nothing; it has not said who it is
  *	IDLE	client	helo; no transaction
  *	MAIL	client	tx: a sender, no recipient yet
@@ -16,13 +17,14 @@
  *		(then, until the batch is delivered, `answered`: 250 waits)
  *	CLOSE	we	replies are drained, then what is left to read
  *
- *	PROXY -> NEWCOMER -> GREET
+ *	PROXY -> NEWCOMER -> NAMING -> GREET
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
  *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
  *
  * What is true: tx != NULL exactly in MAIL, RCPT, DATA, CHUNKS and, when its
  * chunk is wanted, CHUNK.  A session in COMMIT has its message in tx->m, which
- * belongs to the spool.  conn.peer is the client from NEWCOMER on.
+ * belongs to the spool.  conn.peer is the client from NEWCOMER on.  In NAMING
+ * input is not asked for once there is some.
  */
 #include "smtpd.h"
 
@@ -34,12 +36,11 @@
 
 #define ERRORS_MAX 20		/* commands refused in one session, then 421 */
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
-#define REPLY_OCTETS 510	/* of a reply line, RFC 5321 4.5.3.1.5 less its CRLF */
 #define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
 #define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
 
 static const char *const state_name[] = {
-	"PROXY", "NEW", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+	"PROXY", "NEW", "NAMING", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
 };
 
 static struct buf scratch;	/* content on its way to a file */
@@ -83,15 +84,28 @@ send_line(struct session *s, const char *line, const char *clause)
 		s->state = CLOSE;	/* out of memory costs this session */
 }
 
+/* Its address, and its name where one is known. */
+#define CLIENT_TEXT (ADDR_TEXT + DOMAIN_MAX + 7)
+static char *
+client_text(const struct session *s, char out[CLIENT_TEXT])
+{
+	const char *name = s->client.names;
+	size_t n = strlen(addr_text(&s->conn.peer, out));
+
+	if (name != NULL)
+		snprintf(out + n, CLIENT_TEXT - n, " name=%s", name);
+	return out;
+}
+
 /* A refusal, or with 421 an end. */
 static void
 log_refusal(const struct session *s, const char *line)
 {
-	char who[ADDR_TEXT], safe[600];
+	char who[CLIENT_TEXT], safe[600];
 
 	log_line("- %s server=\"%s\" client=%s helo=%s reply=\"%s\"",
 	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->conf->name,
-	    addr_text(&s->conn.peer, who), s->helo ? s->helo : "-",
+	    client_text(s, who), s->helo ? s->helo : "-",
 	    text_safe(safe, sizeof safe, line, strlen(line)));
 }
 
@@ -99,11 +113,9 @@ log_refusal(const struct session *s, const char *line)
 static void
 say(struct session *s, enum reply r, va_list ap)
 {
-	const char *status = s->conf->hidden & EXT_STATUS ? "" : replies[r].status;
 	char line[REPLY_OCTETS];
-	int n = snprintf(line, sizeof line, "%d %s%s", replies[r].code, status, *status ? " " : "");
 
-	vsnprintf(line + n, sizeof line - (size_t)n, replies[r].text, ap);
+	reply_text(line, r, !(s->conf->hidden & EXT_STATUS), ap);
 	send_line(s, line, replies[r].clause);
 	if (r == R_SIZE || r == R_RCPTS || r == R_SPACE)
 		s->owner->counts[r == R_SIZE ? REFUSED_SIZE : r == R_RCPTS ? REFUSED_ADDRESSES : REFUSED_SPACE]++;
@@ -199,16 +211,43 @@ with_keyword(const struct session *s)	/* RFC 3848, RFC 6531 4.3 */
 	return s->tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
 }
 
+/* Is what the client calls itself its own? */
+static bool
+helo_confirmed(const struct session *s)
+{
+	struct addr a;
+
+	return client_name(&s->client, s->helo) != NULL ||
+	    (literal_parse(&a, s->helo, strlen(s->helo)) == 0 && addr_same(&a, &s->client.addr));
+}
+
+/* What we know of the client besides, for the Received field: its TCP-info
+ * (RFC 5321 4.4) in parentheses, and a comment where there is none to believe. */
+#define KNOWN_TEXT (DOMAIN_MAX + ADDR_TEXT + 30)
+static char *
+known_text(const struct session *s, char out[KNOWN_TEXT])
+{
+	const struct client *c = &s->client;
+	const char *name = client_name(c, s->helo) ? client_name(c, s->helo) : c->names, *comment = "";
+	char who[ADDR_TEXT + 8];
+	bool asked = s->conf->reverse_dns != REVERSE_OFF;
+
+	if (asked && !helo_confirmed(s))
+		comment = c->rdns == RDNS_LATER ? " (RDNS failed)" : " (unverified)";
+	snprintf(out, KNOWN_TEXT, "(%s%s%s)%s", asked && name ? name : "", asked && name ? " " : "",
+	    addr_literal(&s->conn.peer, who), comment);
+	return out;
+}
+
 /* Make the file: envelope and our Received field (RFC 5321 4.4). */
 static int
 tx_open(struct session *s)
 {
-	char head[DOMAIN_MAX * 2 + 300], who[ADDR_TEXT + 8], id[ID_SIZE], date[DATE_SIZE];
+	char head[DOMAIN_MAX * 3 + 300], known[KNOWN_TEXT], id[ID_SIZE], date[DATE_SIZE];
 	const struct server *conf = s->conf;
 
-	snprintf(head, sizeof head, "Received: from %s (%s)\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
-	    s->helo, addr_literal(&s->conn.peer, who),
-	    conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
+	snprintf(head, sizeof head, "Received: from %s %s\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
+	    s->helo, known_text(s, known), conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
 	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
 	s->tx->content.either = conf->line_endings == ENDINGS_EITHER;
 	if (spool_create(s->owner->spool, s->tx->m, head) == 0)
@@ -276,10 +315,10 @@ tx_complete(struct session *s)
 static void
 log_received(const struct session *s, const struct message *m)
 {
-	char id[ID_SIZE], who[ADDR_TEXT], from[200], to[400];
+	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400];
 
 	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
-	    id_text(&m->id, id), s->conf->name, addr_text(&s->conn.peer, who), s->helo,
+	    id_text(&m->id, id), s->conf->name, client_text(s, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
 	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s));
 }
@@ -507,7 +546,7 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 static int
 recipient_allowed(struct session *s, const struct path *p)
 {
-	struct verdict v = policy_recipient(s->conf, &s->conn.peer, p);
+	struct verdict v = policy_recipient(s->conf, &s->client, p);
 
 	if (v.reply == R_RECIPIENT && v.local && !drop_quota(s->owner))
 		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
@@ -927,13 +966,22 @@ session_run(struct session *s)
 	return answer;
 }
 
-void
-session_want(const struct session *s, struct pollfd *slot, msec *until)
+size_t
+session_want(struct session *s, struct pollfd *slot, msec *until)
 {
-	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS, slot);
-	if (s->deadline < *until)
-		*until = s->deadline;
+	size_t waiting;
+
+	s->due = s->deadline;
+	conn_peek(&s->conn, &waiting);
+	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS && (s->state != NAMING || waiting == 0), slot);
+	if (s->state == NAMING)
+		rdns_want(s->lookup, slot + 1, &s->due);
+	if (s->due < *until)
+		*until = s->due;
+	return s->state == NAMING ? 2 : 1;
 }
+
+static int session_advance(struct session *s);
 
 /* In CLOSE: 0 while the other side has not taken all and gone. */
 static int
@@ -950,7 +998,7 @@ session_closing(struct session *s)
 	 * might be lost with it. */
 	if (sent == 1)
 		conn_part(&s->conn);
-	return 0;
+	return sent == 1 && s->conn.ended;
 }
 
 /* The client has said all that it will; what is complete has been answered. */
@@ -970,6 +1018,73 @@ session_ended(struct session *s)
 		s->state = CLOSE;
 }
 
+/* Now we know who it is, as far as the rules ask: greet it, or not. */
+static void
+welcome(struct session *s)
+{
+	struct verdict v = policy_connect(s->conf, &s->client);
+
+	if (v.reply != R_READY) {
+		decide(s, v.setting);
+		reply_close(s, v.reply, s->conf->hostname);
+		return;
+	}
+	s->state = GREET;
+	s->deadline = now.tick + s->conf->timeout;
+	reply(s, R_READY, s->conf->hostname);
+}
+
+/* Ask for its name first, when a rule needs it. */
+static void
+greet(struct session *s)
+{
+	s->state = NAMING;
+	s->client.addr = s->conn.peer;
+	if (policy_asks_name(s->conf, &s->client)) {
+		s->client.rdns = RDNS_LATER;
+		if ((s->lookup = memory(NULL, sizeof *s->lookup)) != NULL) {
+			rdns_begin(s->lookup, &s->client.addr);
+			s->deadline = s->lookup->deadline;
+			return;
+		}
+	}
+	welcome(s);
+}
+
+static void
+lookup_end(struct session *s)
+{
+	if (s->lookup != NULL)
+		rdns_end(s->lookup);
+	free(s->lookup);
+	s->lookup = NULL;
+}
+
+/* In NAMING; as session_step. */
+static int
+step_lookup(struct session *s)
+{
+	static const char *const words[] = { "", "the address has no name", "no name leads back to the address",
+	    "the address has a confirmed name", "the name servers do not say all" };
+	struct client *c = &s->client;
+	size_t n;
+
+	conn_peek(&s->conn, &n);
+	if (s->conn.ended && n == 0)
+		return 1;			/* it did not wait */
+	if (rdns_step(s->lookup) == 0) {
+		conn_rest(&s->conn);
+		return 0;
+	}
+	c->rdns = s->lookup->result;
+	c->names = s->lookup->names.data;
+	memset(&s->lookup->names, 0, sizeof s->lookup->names);
+	lookup_end(s);
+	trace(s, '=', words[c->rdns], strlen(words[c->rdns]), "RFC 8601 3");
+	welcome(s);
+	return session_advance(s);
+}
+
 static void
 session_late(struct session *s)
 {
@@ -987,6 +1102,8 @@ session_advance(struct session *s)
 {
 	int answer, sent;
 
+	if (s->state == NAMING)
+		return step_lookup(s);
 	do {		/* again when it stopped only for its replies to leave */
 		answer = session_run(s);
 		sent = s->state == CLOSE ? 0 : conn_flush(&s->conn);
@@ -1006,9 +1123,11 @@ session_advance(struct session *s)
 }
 
 int
-session_step(struct session *s, bool readable)
+session_step(struct session *s, const struct pollfd *slot)
 {
-	if (readable && !held(s))
+	if (slot->revents == 0 && s->due > now.tick && (s->state != NAMING || slot[1].revents == 0))
+		return 0;
+	if ((slot->revents & (POLLIN | POLLHUP | POLLERR)) && !held(s))
 		conn_receive(&s->conn);		/* its end shows in conn.ended */
 	return session_advance(s);
 }
@@ -1049,14 +1168,6 @@ session_resume(struct session *s)
 }
 
 /* ---- beginning and end ------------------------------------------------------------------ */
-
-static void
-greet(struct session *s)
-{
-	s->state = GREET;
-	s->deadline = now.tick + s->conf->timeout;
-	reply(s, R_READY, s->conf->hostname);
-}
 
 struct session *
 session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here, bool proxy)
@@ -1128,6 +1239,8 @@ session_free(struct session *s)
 	tx_free(s);
 	conn_count(&s->conn, s->owner->counts);
 	journal_forget(&s->exchange);
+	lookup_end(s);
+	free(s->client.names);
 	conn_close(&s->conn);
 	free(s->helo);
 	s->owner->sessions--;

@@ -94,12 +94,15 @@ const struct setting settings[] = {
 
 	{ ACCESS, ADDRESSES, "connect", S(connect), "all-except", 0, 0, NULL,
 	  "Access: Connection control",
-	  "Who may connect: 'only' those listed, or 'all-except' those listed. An entry is an address or a network such as 192.0.2.0/24. "
-	  "Anybody else is greeted with 554 and closed." },
+	  "Who may connect: 'only' those listed, or 'all-except' those listed. An entry is an address, a network such as 192.0.2.0/24, "
+	  "or a domain: .example.com is example.com and all names below it. Whoever may not is greeted with 554 and closed. "
+	  "A client has a name when the DNS leads from its address to the name and back; it is looked up before the greeting, which takes 20 seconds at most. "
+	  "When no name server answers, 'only' means 421, and 'all-except' lets in." },
 	{ ACCESS, ADDRESSES, "relay", S(relay), "only", 0, 0, NULL,
 	  "Access: Relay restrictions",
 	  "Who may send to domains that are not ours: 'only' those listed (by default nobody), or 'all-except' those listed, "
-	  "which makes an open relay and needs 'open-relay yes' beside it. Others get 550 5.7.1 for each such recipient." },
+	  "which makes an open relay and needs 'open-relay yes' beside it. Entries are as in 'connect'. Others get 550 5.7.1 for each such recipient, "
+	  "or 451 4.4.3 when it takes their name to say and no name server answers." },
 	{ ACCESS, YESNO, "open-relay", S(open_relay), "no", 0, 0, NULL,
 	  "not in the model",
 	  "Says that 'relay all-except' is meant." },
@@ -196,8 +199,13 @@ const struct setting settings[] = {
 	  "Delivery: Advanced, Maximum hop count",
 	  "A message with more Received fields than this is going round in circles and is answered 554 5.4.6. "
 	  "The model's 15 was too few for real mail; RFC 5321 6.3 asks for a large number." },
+	{ DELIVERY, WORD, "reverse-dns", S(reverse_dns), "off", 0, 0, "off annotate require",
+	  "Delivery: Advanced, Perform reverse DNS lookup on incoming messages",
+	  "Look up each client's name before greeting it. With 'annotate' the Received field has the name that leads back to the address, and "
+	  "(unverified) when that is not what the client calls itself, or (RDNS failed) when no name server answered. "
+	  "With 'require' besides, a client without such a name is answered 550 5.7.25 (451 4.7.25 when no name server answered) for each recipient; "
+	  "who stands in 'relay only' needs none, nor who writes to our postmaster." },
 	LATER_IN(DELIVERY, "authenticate"), LATER_IN(DELIVERY, "tls"),
-	LATER_IN(DELIVERY, "reverse-dns"),
 
 	LATER_IN(LDAP, "server"), LATER_IN(LDAP, "schema"), LATER_IN(LDAP, "bind"), LATER_IN(LDAP, "domain"),
 	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),

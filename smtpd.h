@@ -86,10 +86,28 @@ struct addr {
 	uint16_t port;
 };
 
+/* An entry of a list of clients: a network, or a domain. */
 struct network {
 	struct addr addr;
 	int bits;		/* of the prefix */
+	char *domain;		/* as the DNS has it: it and all below it; NULL: a network */
 	struct network *next;
+};
+
+/* What the DNS says of an address: see rdns.c. */
+enum rdns_result {
+	RDNS_UNASKED,
+	RDNS_NONE,		/* it has no name */
+	RDNS_UNCONFIRMED,	/* its names do not lead back to it */
+	RDNS_CONFIRMED,
+	RDNS_LATER		/* nobody could say, or not of all its names */
+};
+
+/* Who is at the other end, as far as the rules can ask. */
+struct client {
+	struct addr addr;
+	enum rdns_result rdns;
+	char *names;		/* confirmed, each with its NUL, and another one; NULL: none */
 };
 
 /* A forward- or reverse-path, RFC 5321 4.1.2, without its angle brackets. */
@@ -143,6 +161,20 @@ struct dns {
 	msec deadline;
 	struct buf tcp;		/* what is received by TCP */
 	struct dns_answer *answer;
+};
+
+/* ---- a confirmed reverse look-up ------------------------------------------- */
+
+/* Its parent embeds it, and rdns_end is the cancellation. */
+struct rdns {
+	struct addr addr;
+	struct dns dns;
+	struct dns_answer *ptr;	/* the names; NULL: not yet known */
+	size_t at;		/* the one that is asked about */
+	bool later;		/* a question was not answered */
+	msec deadline;		/* of it all */
+	enum rdns_result result;
+	struct buf names;	/* as in struct client */
 };
 
 /* ---- what the operator wrote ------------------------------------------ */
@@ -251,6 +283,7 @@ struct server {
 	struct hop *smart_host;
 	bool direct_first;
 	long long max_hops;
+	int reverse_dns;	/* enum reverse_dns */
 	/* security */
 	struct operator *operators;	/* NULL: those of the whole program */
 
@@ -266,6 +299,7 @@ struct server {
 enum line_endings { ENDINGS_NORMALIZE, ENDINGS_REJECT,
 	ENDINGS_EITHER			/* of a pipe: LF is as good as CR LF */
 };
+enum reverse_dns { REVERSE_OFF, REVERSE_ANNOTATE, REVERSE_REQUIRE };
 
 /* ---- the table of directives ------------------------------------------------ */
 
@@ -512,7 +546,7 @@ struct destination {
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
-enum state { PROXY, NEWCOMER, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+enum state { PROXY, NEWCOMER, NAMING, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
 /* What has happened so far: the names stand in count.c. */
 enum count {
@@ -582,8 +616,11 @@ struct session {
 	struct conn conn;
 	struct vserver *owner;
 	const struct server *conf;	/* as it was when the session began */
+	struct client client;
+	struct rdns *lookup;		/* in NAMING, else NULL */
 	unsigned long number;
 	msec began, deadline;
+	msec due;			/* when it goes on though nothing happens */
 	size_t slot;
 	enum state state;
 	bool esmtp;			/* greeted with EHLO */
@@ -607,11 +644,12 @@ enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_VERIFY, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_CLOSED, R_ENDED, R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
+	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_RELAY_LATER, R_NAME_LATER,
+	 R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
-	R_BODY, R_NO_HELP, R_RELAY, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+	R_BODY, R_NO_HELP, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
 };
 
 struct reply_row {
@@ -619,11 +657,17 @@ struct reply_row {
 	const char *status, *text, *clause;
 };
 
+/* The rules, in the order in which they are asked. */
+enum rule { RULE_CONNECT, RULE_REVERSE_DNS, RULE_DOMAIN, RULE_ALLOW_RELAY, RULE_RELAY, RULES };
+
 /* What a rule says, and which setting decided. */
 struct verdict {
-	enum reply reply;
+	enum reply reply;		/* R_NOOP: nothing, ask the next one */
 	const char *setting;
+	const char *words;		/* why */
+	bool unknown;			/* it would take the client's name to say */
 	bool local;			/* a recipient: his domain is ours */
+	const struct domain *row;	/* the domain's, or NULL */
 };
 
 /* ---- the operator ------------------------------------------------------------------ */
@@ -795,6 +839,13 @@ const char *dns_name(const struct dns_answer *a, size_t i);	/* of record i */
 /* Put MX records in the order to try them: equals in a new one each time. */
 void dns_shuffle(struct dns_answer *a);
 
+/* ---- rdns.c: who is this address? ---------------------------------------- */
+
+void rdns_begin(struct rdns *r, const struct addr *a);
+void rdns_want(const struct rdns *r, struct pollfd *slot, msec *until);
+int rdns_step(struct rdns *r);			/* 0 still waiting, 1 done: see result, names */
+void rdns_end(struct rdns *r);			/* idempotent */
+
 /* ---- address.c: mailboxes, domains, networks ---------------------------- */
 
 /* "192.0.2.1" or "2001:db8::1"; with_port: ":25" behind it, and brackets
@@ -811,7 +862,14 @@ bool addr_any(const struct addr *a);			/* 0.0.0.0, :: */
 bool addr_loopback(const struct addr *a);
 int network_parse(struct network *n, const char *text);
 bool network_has(const struct network *n, const struct addr *a);
-bool access_allows(const struct access *list, const struct addr *a);
+bool access_allows(const struct access *list, const struct addr *a);	/* in a list without domains */
+/* Does the list name this client?  1 yes, 0 no, -1 it would take its name to say. */
+int access_names(const struct access *list, const struct client *c);
+/* The confirmed name that is this one, whatever the case; or NULL. */
+const char *client_name(const struct client *c, const char *name);
+/* What the DNS calls this address when asked for its names. */
+#define REVERSE_TEXT 74
+char *addr_reverse(const struct addr *a, char out[REVERSE_TEXT]);
 
 /* Read a path that begins at *in with '<'; *in is left behind its '>'. */
 int path_read(struct path *p, const char **in);
@@ -1221,6 +1279,9 @@ void relays_close(void);
 /* ---- reply.c: all we ever say ------------------------------------------------- */
 
 extern const struct reply_row replies[];
+/* The line without its end, with or without an enhanced status. */
+#define REPLY_OCTETS 510	/* RFC 5321 4.5.3.1.5, less CR LF */
+void reply_text(char out[REPLY_OCTETS], enum reply r, bool status, va_list ap);
 
 /* ---- parameter.c: what MAIL and RCPT may ask for --------------------------------- */
 
@@ -1240,9 +1301,15 @@ long proxy_read(const char *octets, size_t n, struct addr *peer, struct addr *he
 
 /* ---- policy.c: who may connect, and to whom mail is taken --------------------------- */
 
-struct verdict policy_connect(const struct server *s, const struct addr *peer);
+/* One rule alone; to, which has a domain, is for those about a recipient. */
+struct verdict policy_rule(enum rule rule, const struct server *s, const struct client *c, const struct path *to);
+/* R_READY or a refusal.  While the name of the client is not known that it
+ * depends on, he is not refused for it. */
+struct verdict policy_connect(const struct server *s, const struct client *c);
+/* Is there a rule that asks for the name of this client? */
+bool policy_asks_name(const struct server *s, const struct client *c);
 /* R_RECIPIENT or a refusal; to has a domain. */
-struct verdict policy_recipient(const struct server *s, const struct addr *peer, const struct path *to);
+struct verdict policy_recipient(const struct server *s, const struct client *c, const struct path *to);
 
 /* ---- sendmail.c: what programs call ---------------------------------------- */
 
@@ -1261,9 +1328,11 @@ struct session *session_new(struct vserver *v, int fd, int to, const struct addr
  * answered and closes, and setting decided it.  As session_step. */
 int session_admit(struct session *s, enum reply r, const char *setting);
 void session_free(struct session *s);
-void session_want(const struct session *s, struct pollfd *slot, msec *until);
+/* How many slots were used, one or two. */
+size_t session_want(struct session *s, struct pollfd *slot, msec *until);
+#define SESSION_SLOTS 2
 /* -1 broken, 0 it waits, 1 over. */
-int session_step(struct session *s, bool readable);
+int session_step(struct session *s, const struct pollfd *slot);
 /* In COMMIT, after spool_sync: the promise, or that there is none, is made
  * ready to be said; session_resume, after spool_settle, lets it go and goes on
  * with what was pipelined, as session_step. */

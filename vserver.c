@@ -65,11 +65,8 @@ sessions_step(size_t slot)
 {
 	for (size_t i = 0; i < session_count; ) {
 		struct session *s = sessions[i];
-		short events = slots[slot + s->slot].revents;
-		int answer = 0;
+		int answer = session_step(s, slots + slot + s->slot);
 
-		if (events != 0 || s->deadline <= now.tick)
-			answer = session_step(s, events & (POLLIN | POLLHUP | POLLERR));
 		if (answer == 0 && s->state == NEWCOMER)
 			answer = newcomer_step(s);
 		if (answer != 0)
@@ -108,7 +105,7 @@ sessions_room(void)
 
 	if (more != NULL)
 		sessions = more;
-	return more == NULL ? -1 : slots_reserve(SLOTS_OURS + listener_count + session_count + 1);
+	return more == NULL ? -1 : slots_reserve(SLOTS_OURS + vservers_slots() + SESSION_SLOTS);
 }
 
 /* ---- newcomers ---------------------------------------------------------------------------- */
@@ -132,12 +129,13 @@ newcomer_refusal(const struct vserver *v, const struct addr *peer, const struct 
     const char **setting)
 {
 	const struct server *conf = v->conf;
+	struct client client = { .addr = *peer };
 
 	*setting = vserver_state(v);
 	if (v->state != RUNNING)
 		return R_CLOSED;
 	*setting = proxies != NULL ? "listen" : "connect";
-	if (proxies != NULL ? !access_allows(proxies, peer) : policy_connect(conf, peer).reply != R_READY)
+	if (proxies != NULL ? !access_allows(proxies, peer) : policy_connect(conf, &client).reply != R_READY)
 		return R_DENIED;
 	*setting = "connections";
 	if (!inside && (v->sessions >= conf->connections || (long long)session_count >= session_most))
@@ -244,7 +242,7 @@ listen_on(struct vserver *v, const struct listen *l)
 	char text[ADDR_TEXT + 8];
 	int fd;
 
-	if (more == NULL || (listeners = more, slots_reserve(SLOTS_OURS + listener_count + session_count + 1)) == -1)
+	if (more == NULL || (listeners = more, slots_reserve(SLOTS_OURS + vservers_slots() + 1)) == -1)
 		die(EX_OSERR, "out of memory");
 	if ((fd = process_socket(&a)) == -1 && (fd = conn_listen(&a)) == -1) {
 		log_line("smtpd: %s:%d: \"%s\" cannot listen on %s: %s", l->place.file, l->place.line,
@@ -666,7 +664,7 @@ vservers_reload(const struct config *c)
 size_t
 vservers_slots(void)
 {
-	return listener_count + session_count;
+	return listener_count + SESSION_SLOTS * session_count;
 }
 
 size_t
@@ -682,7 +680,7 @@ vservers_want(struct pollfd *slot, msec *until)
 		*until = deaf_until;
 	for (size_t i = 0; i < session_count; i++) {
 		sessions[i]->slot = n;
-		session_want(sessions[i], &slot[n++], until);
+		n += session_want(sessions[i], &slot[n], until);
 	}
 	for (struct vserver *v = vservers; v != NULL; v = v->next) {
 		if (v->spool != NULL && spool_pending(v->spool))

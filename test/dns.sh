@@ -391,6 +391,10 @@ hosts() {
 	b.test AAAA nodata ttl=5
 	c.test A nodata ttl=5
 	c.test AAAA found 2001:db8::1 ttl=5
+	1.2.0.192.in-addr.arpa PTR found a.test, b.test ttl=5
+	1.0.0.127.in-addr.arpa PTR found localhost, local.test ttl=5
+	9.2.0.192.in-addr.arpa PTR nodata ttl=5
+	8.2.0.192.in-addr.arpa PTR nxdomain ttl=0
 	local2.test A found 198.51.100.1 ttl=300
 	e.test A found 198.51.100.1 ttl=300
 	a.test MX found 10 a.test ttl=300
@@ -398,7 +402,7 @@ hosts() {
 	END
 	ask hosts.got -h hosts.txt -s "$(at net)" $(cat hosts.asked)
 	is "$(cat hosts.got)" "$(cat hosts.want)" 'the hosts file'
-	is "$(queries net)" 4 'questions in spite of the hosts file'
+	is "$(queries net)" 5 'questions in spite of the hosts file'
 	ask hosts.got -h nowhere -s "$(at net)" a.test A
 	like "$(cat hosts.got)" '*found 198.51.100.1 *' 'without a hosts file'
 }

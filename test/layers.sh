@@ -8,16 +8,17 @@ layers='
 	control: operate config conn log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count:   vserver dest spool dns address log
-	sendmail: session parameter policy spool view message config address conn log
+	sendmail: session parameter policy spool view message config dns address conn log
 	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config address conn log proxy
-	reply:
+	session: reply parameter policy drop spool journal message config address conn log proxy rdns
+	reply: 
 	parameter: config address log
-	policy:  config address
-	proxy:   address
+	policy: config address log
+	rdns: dns address log
+	proxy: address
 	pickup:  spool message log
 	relay:   dest outcome route spool journal mime message config address conn log
 	dest:    outcome route config spool message log

@@ -407,6 +407,62 @@ networks(void)
 	test_case = "";
 }
 
+/* What the DNS calls an address. */
+static void
+reverse(void)
+{
+	char text[REVERSE_TEXT];
+	struct addr a;
+
+	CHECK(addr_parse(&a, "192.0.2.255", false) == 0);
+	CHECK_TEXT(addr_reverse(&a, text), "255.2.0.192.in-addr.arpa");
+	CHECK(addr_parse(&a, "2001:db8::567:89ab", false) == 0);	/* the example of RFC 3596 2.5, but for its prefix */
+	CHECK_TEXT(addr_reverse(&a, text), "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+}
+
+/* Lists with domains: by any confirmed name, by the address; or nobody knows yet. */
+static void
+clients(void)
+{
+	static const struct {
+		const char *names;	/* NULL: none */
+		enum rdns_result rdns;
+		const char *addr;
+		int want;
+	} rows[] = {
+		{ "a.friend.example\0", RDNS_CONFIRMED, "192.0.2.1", 1 }, { "FRIEND.example\0", RDNS_CONFIRMED, "192.0.2.1", 1 },
+		{ "notfriend.example\0", RDNS_CONFIRMED, "192.0.2.1", 0 }, { "example\0", RDNS_CONFIRMED, "192.0.2.1", 0 },
+		{ "friend.example.x\0", RDNS_CONFIRMED, "192.0.2.1", 0 }, { "x\0b.friend.example\0", RDNS_CONFIRMED, "192.0.2.1", 1 },
+		{ "x\0", RDNS_CONFIRMED, "10.1.1.1", 1 }, { "x\0", RDNS_LATER, "192.0.2.1", -1 },
+		{ "x\0a.friend.example\0", RDNS_LATER, "192.0.2.1", 1 }, { "x\0", RDNS_LATER, "10.1.1.1", 1 },
+		{ NULL, RDNS_NONE, "192.0.2.1", 0 }, { NULL, RDNS_UNCONFIRMED, "192.0.2.1", 0 }, { NULL, RDNS_LATER, "192.0.2.1", -1 },
+		{ NULL, RDNS_UNASKED, "192.0.2.1", -1 }, { NULL, RDNS_UNASKED, "10.1.1.1", 1 },
+	};
+	char domain[] = "friend.example";
+	struct network net, name = { .domain = domain };
+	struct access list = { true, &name };
+	struct client c = { .rdns = RDNS_UNASKED };
+
+	CHECK(network_parse(&net, "10.0.0.0/8") == 0);
+	name.next = &net;
+	net.next = NULL;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		test_case = rows[i].names ? rows[i].names : "";
+		CHECK(addr_parse(&c.addr, rows[i].addr, false) == 0);
+		c.rdns = rows[i].rdns;
+		c.names = (char *)(uintptr_t)rows[i].names;
+		CHECK(access_names(&list, &c) == rows[i].want);
+	}
+	list.list = &net;		/* without the domain the name does not matter */
+	CHECK(addr_parse(&c.addr, "192.0.2.1", false) == 0 && access_names(&list, &c) == 0);
+	c.names = (char *)(uintptr_t)"x\0b.friend.example\0";
+	CHECK(client_name(&c, "B.friend.EXAMPLE") == c.names + 2 && client_name(&c, "friend.example") == NULL);
+	CHECK(client_name(&c, "") == NULL);
+	c.names = NULL;
+	CHECK(client_name(&c, "x") == NULL);
+	test_case = "";
+}
+
 int
 main(void)
 {
@@ -419,5 +475,7 @@ main(void)
 	domain_ascii_limits();
 	addresses();
 	networks();
+	reverse();
+	clients();
 	return test_end();
 }

@@ -73,6 +73,12 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "access { connect 10.0.0.0/8 }\n}\n", "c.conf:3: connect: '10.0.0.0/8' is none of: only all-except\n" },
 	{ SERVER HOME "access { relay only 10.0.0.0/33 localhost }\n}\n",
 	  "c.conf:3: relay: '10.0.0.0/33' is no address *\nc.conf:3: relay: 'localhost' is no address *\n" },
+	{ SERVER HOME "access { connect only . ..a .a..b .*.a\nrelay only a.example }\n}\n",
+	  "c.conf:3: connect: '.' is no address *\nc.conf:3: connect: '..a' is no address *\n"
+	  "c.conf:3: connect: '.a..b' is no address *\nc.conf:3: connect: '.*.a' is no address *\n"
+	  "c.conf:4: relay: 'a.example' is no address *, and no domain with its dot (such as .example.com)\n" },
+	{ SERVER HOME "delivery { reverse-dns yes }\n}\n",
+	  "c.conf:3: reverse-dns: 'yes' is none of: off annotate require\n" },
 	{ SERVER HOME "access { connect only ::1\nconnect all-except ::2 }\n}\n", "c.conf:4: connect: both *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1 }\n}\n", "c.conf:3: listen: '127.0.0.1' is no address and port *\n" },
 	{ SERVER HOME "general { listen ::1:25 127.0.0.1:70000 }\n}\n",
@@ -142,8 +148,8 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
 	/* not in this build yet */
-	{ SERVER HOME "access { certificate a b; tarpit 1s }\n}\n",
-	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'tarpit' is not in this build yet\n" },
+	{ SERVER HOME "access { certificate a b; require-tls yes }\n}\n",
+	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'require-tls' is not in this build yet\n" },
 	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
 	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
@@ -155,8 +161,6 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address and no network *\n"
 	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address and no network *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
-	{ SERVER HOME "access { connect all-except .spam.example }\n}\n",
-	  "c.conf:3: connect: '.spam.example': *not in this build yet\n" },
 	{ SERVER "domain here.example default { drop maildir:x }\n}\n",
 	  "c.conf:2: drop: *'maildir:' is not in this build yet\n" },
 	/* domains */
@@ -349,14 +353,14 @@ values(void)
 	    "\tgeneral { listen 127.0.0.1:0 \\[::1]:25; listen 0.0.0.0:2526\n hostname $UNIT_HOST\n"
 	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s\n"
 	    "  log w3c 20M \"l l\"; log-fields cs-username date time; log-local-time yes }\n"
-	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 # more\n"
+	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 .B\303\274cher.Example # more\n"
 	    "    relay only 127.0.0.0/8 ::1; open-relay no\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
 	    "    extensions -DSN -PIPELINING; extensions -HELP; per-connection 3; ndr-copy-to ops; badmail-limit 5M 1h }\n"
 	    "  delivery { local-retry 1d; max-hops 99; retry 1s 2m 30d; glitch-retry 5s 0; notify unlimited; expire 365d\n"
 	    "    local-notify 1m; local-expire 1h; connections 8; connections-per-domain 4; timeout 1s; port 26\n"
 	    "    masquerade m.example; direct-first yes; smart-host a.example:27 \\[b.example] \\[::1]:65535\n"
-	    "    smart-host 192.0.2.1 \\[192.0.2.2]:1 }\n"
+	    "    smart-host 192.0.2.1 \\[192.0.2.2]:1; reverse-dns require }\n"
 	    "  domain a.example default { drop D; quota 1024M }\n"
 	    "  domain b.example alias; domain *.c.example remote { allow-relay yes; helo-only yes; smart-host d:2 }\n"
 	    "}\ninclude part.conf");
@@ -370,10 +374,11 @@ values(void)
 	CHECK(s->connections == UNLIMITED && s->connections_per_client == 7 && s->timeout == 90000);
 	CHECK(!allowed(&s->connect, "192.0.2.9") && !allowed(&s->connect, "2001:db8::9") && allowed(&s->connect, "192.0.3.1"));
 	CHECK(allowed(&s->relay, "127.9.9.9") && allowed(&s->relay, "::1") && !allowed(&s->relay, "10.0.0.1"));
-	CHECK(!s->open_relay);
 	CHECK(s->log.format == LOG_W3C && s->log.roll == ROLL_SIZE && s->log.size == 20 << 20 && s->log_local_time);
 	CHECK_TEXT(s->log.folder, "l l");
 	CHECK(s->log_fields == 11);
+	CHECK_TEXT(s->connect.list->domain, "xn--bcher-kva.example");
+	CHECK(!s->open_relay && s->reverse_dns == REVERSE_REQUIRE);
 	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
 	CHECK_TEXT(s->badmail, "/b");
 	CHECK(s->line_endings == ENDINGS_REJECT && s->hidden == (EXT_DSN | EXT_PIPELINING | EXT_HELP));
@@ -409,6 +414,7 @@ values(void)
 		CHECK(s->notify == 43200000 && s->expire == 172800000 && s->local_notify == 43200000 && s->local_expire == 172800000);
 		CHECK(s->relays == 1000 && s->relays_per_domain == 100 && s->relay_timeout == 600000 && s->port == 25);
 		CHECK(s->per_connection == 20 && s->badmail_limit[0] == 100 << 20 && s->badmail_limit[1] == 30 * 86400000LL);
+		CHECK(s->reverse_dns == REVERSE_OFF);
 		CHECK(s->masquerade == NULL && s->ndr_copy_to == NULL && !s->direct_first);
 		hops_are(s->smart_host, none);
 		CHECK(s->home->quota == UNLIMITED && domain_valid(s->hostname, strlen(s->hostname)));
