@@ -25,6 +25,9 @@
  * chunk is wanted, CHUNK.  A session in COMMIT has its message in tx->m, which
  * belongs to the spool.  conn.peer is the client from NEWCOMER on.  In NAMING
  * input is not asked for once there is some.
+ *
+ * A refusal can be held back (tarpit): then the session is mute, nothing is
+ * read or said before its time, and its other deadline moves by as much.
  */
 #include "smtpd.h"
 
@@ -109,6 +112,29 @@ log_refusal(const struct session *s, const char *line)
 	    text_safe(safe, sizeof safe, line, strlen(line)));
 }
 
+static bool
+muted(const struct session *s)
+{
+	return s->mute > now.tick;
+}
+
+/* As conn_flush, when it is time. */
+static int
+flush(struct session *s)
+{
+	return muted(s) ? 0 : conn_flush(&s->conn);
+}
+
+/* A refusal is to be said, and is held back: not what was said before it. */
+static void
+mute(struct session *s)
+{
+	if (s->conf->tarpit == 0 || s->state <= NAMING)
+		return;
+	flush(s);			/* if it broke, the next one sees it */
+	s->mute = now.tick + s->conf->tarpit;
+}
+
 /* One reply on its way out.  A refusal is logged. */
 static void
 say(struct session *s, enum reply r, va_list ap)
@@ -116,6 +142,8 @@ say(struct session *s, enum reply r, va_list ap)
 	char line[REPLY_OCTETS];
 
 	reply_text(line, r, !(s->conf->hidden & EXT_STATUS), ap);
+	if (replies[r].code >= 500)
+		mute(s);
 	send_line(s, line, replies[r].clause);
 	if (r == R_SIZE || r == R_RCPTS || r == R_SPACE)
 		s->owner->counts[r == R_SIZE ? REFUSED_SIZE : r == R_RCPTS ? REFUSED_ADDRESSES : REFUSED_SPACE]++;
@@ -813,7 +841,7 @@ step_command(struct session *s)
 		s->deadline = now.tick + s->conf->timeout;
 		if (!s->crlf && s->conf->line_endings == ENDINGS_REJECT)
 			refuse_stray(s);
-		else if (command(s, line, n) && conn_flush(&s->conn) == -1)
+		else if (command(s, line, n) && flush(s) == -1)
 			return -1;
 	}
 	return 1;
@@ -959,7 +987,7 @@ session_run(struct session *s)
 	int answer = 1;
 
 	while (answer == 1 && s->conn.out.len < OUT_OCTETS) {
-		if (held(s) || s->state == CLOSE)
+		if (held(s) || s->state == CLOSE || muted(s))
 			break;
 		answer = step(s);
 	}
@@ -974,6 +1002,10 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 	s->due = s->deadline;
 	conn_peek(&s->conn, &waiting);
 	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS && (s->state != NAMING || waiting == 0), slot);
+	if (muted(s)) {
+		slot->fd = -1;
+		s->due = s->mute;
+	}
 	if (s->state == NAMING)
 		rdns_want(s->lookup, slot + 1, &s->due);
 	if (s->due < *until)
@@ -1104,10 +1136,20 @@ session_advance(struct session *s)
 
 	if (s->state == NAMING)
 		return step_lookup(s);
+	if (s->mute != 0 && !muted(s)) {
+		s->deadline += s->conf->tarpit;
+		s->mute = 0;
+		if (conn_flush(&s->conn) == -1)
+			return -1;
+	}
 	do {		/* again when it stopped only for its replies to leave */
 		answer = session_run(s);
-		sent = s->state == CLOSE ? 0 : conn_flush(&s->conn);
+		sent = s->state == CLOSE ? 0 : flush(s);
 	} while (answer == 1 && sent == 1 && !held(s));
+	if (muted(s)) {
+		conn_rest(&s->conn);
+		return 0;
+	}
 	if (s->state == COMMIT)
 		answer = 0;	/* whatever became of the client, that comes first */
 	else if (answer == -1 || sent == -1)

@@ -109,7 +109,11 @@ const struct setting settings[] = {
 	LATER_IN(ACCESS, "authenticate"), LATER_IN(ACCESS, "clear-text-passwords"),
 	LATER_IN(ACCESS, "passwords"), LATER_IN(ACCESS, "certificate"),
 	LATER_IN(ACCESS, "require-tls"), LATER_IN(ACCESS, "tls-minimum"),
-	LATER_IN(ACCESS, "relay-authenticated"), LATER_IN(ACCESS, "tarpit"),
+	LATER_IN(ACCESS, "relay-authenticated"),
+	{ ACCESS, TIME, "tarpit", S(tarpit), "0s", 0, 600 * 1000, NULL,
+	  "registry: TarpitTime",
+	  "How long each refusal (a reply 5xx after the greeting) is held back, 10m at most, so that trying out addresses takes time. "
+	  "Nothing is read from that client meanwhile; others do not wait." },
 
 	{ MESSAGES, SIZE, "max-size", S(max_size), "32M", 1024, UNLIMITED, NULL,
 	  "Messages: Limit message size to (KB)",

@@ -261,6 +261,7 @@ struct server {
 	/* access */
 	struct access connect, relay;
 	bool open_relay;
+	msec tarpit;
 	/* messages */
 	long long max_size, max_session, max_recipients;
 	char *badmail;		/* the folder */
@@ -620,6 +621,7 @@ struct session {
 	struct rdns *lookup;		/* in NAMING, else NULL */
 	unsigned long number;
 	msec began, deadline;
+	msec mute;			/* before this tick nothing is read or said; 0: see tarpit */
 	msec due;			/* when it goes on though nothing happens */
 	size_t slot;
 	enum state state;

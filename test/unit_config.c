@@ -77,8 +77,8 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: connect: '.' is no address *\nc.conf:3: connect: '..a' is no address *\n"
 	  "c.conf:3: connect: '.a..b' is no address *\nc.conf:3: connect: '.*.a' is no address *\n"
 	  "c.conf:4: relay: 'a.example' is no address *, and no domain with its dot (such as .example.com)\n" },
-	{ SERVER HOME "delivery { reverse-dns yes }\n}\n",
-	  "c.conf:3: reverse-dns: 'yes' is none of: off annotate require\n" },
+	{ SERVER HOME "access { tarpit 11m }\ndelivery { reverse-dns yes }\n}\n",
+	  "c.conf:3: tarpit: '11m' is too large\nc.conf:4: reverse-dns: 'yes' is none of: off annotate require\n" },
 	{ SERVER HOME "access { connect only ::1\nconnect all-except ::2 }\n}\n", "c.conf:4: connect: both *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1 }\n}\n", "c.conf:3: listen: '127.0.0.1' is no address and port *\n" },
 	{ SERVER HOME "general { listen ::1:25 127.0.0.1:70000 }\n}\n",
@@ -158,8 +158,8 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { listen proxy-from ::1\nlisten 127.0.0.1:0 proxy-from\n"
 	  "listen 127.0.0.1:0 proxy-from ::1 192.0.2.0/33 127.0.0.1:0 }\n}\n",
 	  "c.conf:3: listen: proxy-from stands behind the address, *\nc.conf:4: listen: proxy-from stands *\n"
-	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address and no network *\n"
-	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address and no network *\n" },
+	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address or network *\n"
+	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address or network *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
 	{ SERVER "domain here.example default { drop maildir:x }\n}\n",
 	  "c.conf:2: drop: *'maildir:' is not in this build yet\n" },
@@ -354,7 +354,7 @@ values(void)
 	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s\n"
 	    "  log w3c 20M \"l l\"; log-fields cs-username date time; log-local-time yes }\n"
 	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 .B\303\274cher.Example # more\n"
-	    "    relay only 127.0.0.0/8 ::1; open-relay no\n  }\n"
+	    "    relay only 127.0.0.0/8 ::1; open-relay no; tarpit 10m\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
 	    "    extensions -DSN -PIPELINING; extensions -HELP; per-connection 3; ndr-copy-to ops; badmail-limit 5M 1h }\n"
 	    "  delivery { local-retry 1d; max-hops 99; retry 1s 2m 30d; glitch-retry 5s 0; notify unlimited; expire 365d\n"
@@ -378,7 +378,7 @@ values(void)
 	CHECK_TEXT(s->log.folder, "l l");
 	CHECK(s->log_fields == 11);
 	CHECK_TEXT(s->connect.list->domain, "xn--bcher-kva.example");
-	CHECK(!s->open_relay && s->reverse_dns == REVERSE_REQUIRE);
+	CHECK(!s->open_relay && s->tarpit == 600000 && s->reverse_dns == REVERSE_REQUIRE);
 	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
 	CHECK_TEXT(s->badmail, "/b");
 	CHECK(s->line_endings == ENDINGS_REJECT && s->hidden == (EXT_DSN | EXT_PIPELINING | EXT_HELP));
@@ -414,7 +414,7 @@ values(void)
 		CHECK(s->notify == 43200000 && s->expire == 172800000 && s->local_notify == 43200000 && s->local_expire == 172800000);
 		CHECK(s->relays == 1000 && s->relays_per_domain == 100 && s->relay_timeout == 600000 && s->port == 25);
 		CHECK(s->per_connection == 20 && s->badmail_limit[0] == 100 << 20 && s->badmail_limit[1] == 30 * 86400000LL);
-		CHECK(s->reverse_dns == REVERSE_OFF);
+		CHECK(s->tarpit == 0 && s->reverse_dns == REVERSE_OFF);
 		CHECK(s->masquerade == NULL && s->ndr_copy_to == NULL && !s->direct_first);
 		hops_are(s->smart_host, none);
 		CHECK(s->home->quota == UNLIMITED && domain_valid(s->hostname, strlen(s->hostname)));
