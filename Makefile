@@ -15,6 +15,7 @@ MANDIR  = $(PREFIX)/share/man
 # In the order of the calls, which go down.
 REST = console.o \
 	control.o \
+	why.o \
 	operate.o \
 	count.o \
 	sendmail.o \

@@ -1286,10 +1286,19 @@ config_attempt(const struct server *s, long long arrival, bool glitch)
 char *
 config_where(char out[WHERE_SIZE], const struct server *s, const char *name)
 {
-	for (size_t i = 0; i < settings_count; i++) {
-		const struct place *said = settings[i].block == DOMAIN ? s->home->said : s->said;
+	for (size_t i = 0; i < settings_count; i++)
+		if (settings[i].block == DOMAIN && strcmp(settings[i].name, name) == 0 && s->home->said[i].line)
+			return config_where_row(out, s, s->home, name);
+	return config_where_row(out, s, NULL, name);
+}
 
-		if (strcmp(settings[i].name, name) == 0 && said[i].line) {
+char *
+config_where_row(char out[WHERE_SIZE], const struct server *s, const struct domain *row, const char *name)
+{
+	const struct place *said = row != NULL ? row->said : s->said;
+
+	for (size_t i = 0; i < settings_count; i++) {
+		if ((settings[i].block == DOMAIN) == (row != NULL) && strcmp(settings[i].name, name) == 0 && said[i].line) {
 			snprintf(out, WHERE_SIZE, "%s (%s:%d)", name, said[i].file, said[i].line);
 			return out;
 		}

@@ -283,9 +283,8 @@ setting_nearest(enum block block, const char *word)
 
 /* ---- the table, printed ---------------------------------------------------------------------- */
 
-/* A sentence in lines of at most 76 columns behind a prefix. */
-static void
-wrapped(const char *prefix, const char *text)
+void
+settings_wrapped(const char *prefix, const char *text)
 {
 	size_t room = 78 - strlen(prefix);
 
@@ -295,6 +294,8 @@ wrapped(const char *prefix, const char *text)
 		if (n > room)
 			for (n = room; n > 0 && text[n] != ' '; n--)
 				;
+		if (n == 0)
+			n = room;		/* a word that is longer */
 		printf("%s%.*s\n", prefix, (int)n, text);
 		text += n + strspn(text + n, " ");
 	}
@@ -310,7 +311,7 @@ explain_row(const struct setting *s)
 
 	snprintf(prefix, sizeof prefix, "%s# ", indent);
 	printf("\n%s%s\n", prefix, s->label);
-	wrapped(prefix, s->text);
+	settings_wrapped(prefix, s->text);
 	printf("%s%s%s%s%s\n", indent, s->preset && *s->preset ? "" : "# ", s->name, *preset ? " " : "", preset);
 }
 
@@ -358,7 +359,7 @@ settings_explain(const char *name)
 			continue;
 		printf("%s, in %s", s->name, block_name[s->block]);
 		printf("; default: %s\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
-		wrapped("    ", s->text);
+		settings_wrapped("    ", s->text);
 		printf("    (%s)\n", s->label);
 		found = true;
 	}

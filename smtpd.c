@@ -259,6 +259,8 @@ usage(void)
 	    "       smtpd [-f FILE] new-domain [SERVER [NAME [KIND [SMART-HOST [RELAY]]]]]\n"
 	    "                                      add one to FILE, by default smtpd.conf\n"
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
+	    "       smtpd [-f FILE] why FROM RCPT [ADDRESS [NAME]]\n"
+	    "                                      what the rules say to this mail from this client\n"
 	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
 	    "                                      resume, reload, shutdown: see smtpd(8)\n"
 	    "       smtpd sendmail [FLAGS] ...     what programs call; mailq; also by these names\n"
@@ -299,6 +301,7 @@ static const struct {
 	{ "explain", explain },
 	{ "new-domain", wizard_domain },
 	{ "new-server", wizard_server },
+	{ "why", why },
 };
 
 static int

@@ -1004,6 +1004,8 @@ long long config_attempt_after(const struct server *s, long long arrival, bool g
 /* "NAME (FILE:LINE)" or "NAME (default)" of a directive, for the trace. */
 #define WHERE_SIZE 160
 char *config_where(char out[WHERE_SIZE], const struct server *s, const char *name);
+/* The same of a setting in this domain's block; NULL: of one that is in none. */
+char *config_where_row(char out[WHERE_SIZE], const struct server *s, const struct domain *row, const char *name);
 
 /* ---- settings.c: the table of directives ------------------------------------ */
 
@@ -1016,6 +1018,8 @@ const char *setting_nearest(enum block block, const char *word);
 /* Print what a setting means, or all of them as a commented configuration. */
 int settings_explain(const char *name);
 void settings_manual(void);
+/* Print a sentence in lines of at most 78 columns, each behind a prefix. */
+void settings_wrapped(const char *prefix, const char *text);
 
 /* ---- disk.c: every act on the disk that a promise rests on ----------------- */
 
@@ -1319,6 +1323,11 @@ struct verdict policy_recipient(const struct server *s, const struct client *c, 
 bool sendmail_called(const char *name);
 /* Be it: the exit status, of sysexits.h. */
 int sendmail_main(char **argv);
+/* ---- why.c: the rules, walked --------------------------------------------------------- */
+
+/* Print what each server of this configuration would say to an envelope, and
+ * what would become of it: FROM RCPT [ADDRESS [NAME]].  The status to exit with. */
+int why(const char *file, int count, char **words);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 

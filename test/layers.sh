@@ -3,9 +3,10 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd: console control count wizard check vserver relay dest spool config settings dns conn log sendmail process
+	smtpd: console control count wizard check why vserver relay dest spool config settings dns conn log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
+	why:     reply policy route config settings address log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count:   vserver dest spool dns address log
 	sendmail: session parameter policy spool view message config dns address conn log

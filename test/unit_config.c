@@ -398,6 +398,9 @@ values(void)
 	CHECK_TEXT(s->home->drop, "D");
 	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:16)");
 	CHECK_TEXT(config_where(where, s, "quota"), "quota (c.conf:20)");
+	CHECK_TEXT(config_where_row(where, s, NULL, "smart-host"), "smart-host (c.conf:19)");
+	CHECK_TEXT(config_where_row(where, s, config_domain(s, "x.c.example"), "smart-host"), "smart-host (c.conf:21)");
+	CHECK_TEXT(config_where_row(where, s, s->home, "smart-host"), "smart-host (default)");
 
 	/* The second takes what the first one said nowhere. */
 	s = s->next;

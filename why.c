@@ -1,0 +1,214 @@
+/*
+ * why.c - `smtpd why': the rules, walked for one envelope without asking
+ * anybody, and what would become of the message.
+ *
+ * What is printed of a rule is what it answers the session (policy.c), and of
+ * the way what the relaying would take (route.c): nothing is decided here.
+ */
+#include "smtpd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+
+/* What is asked about. */
+struct question {
+	const struct server *server;
+	struct client client;
+	struct path from, to;
+};
+
+/* ---- print --------------------------------------------------------------------- */
+
+/* A setting, and a sentence below it. */
+static void
+row(const char *where, const char *format, ...)
+{
+	char text[PATH_OCTETS + WORDS_SIZE], safe[PATH_OCTETS + WORDS_SIZE];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof text, format, ap);
+	va_end(ap);
+	if (where != NULL)
+		settings_wrapped("  ", where);
+	settings_wrapped("      ", text_safe(safe, sizeof safe, text, strlen(text)));
+}
+
+/* The reply, as the session would say it. */
+static void
+print_reply(const struct question *q, enum reply r, ...)
+{
+	char line[REPLY_OCTETS];
+	va_list ap;
+
+	va_start(ap, r);
+	reply_text(line, r, !(q->server->hidden & EXT_STATUS), ap);
+	va_end(ap);
+	row(NULL, "%s", line);
+}
+
+/* ---- the rules ------------------------------------------------------------------- */
+
+static void
+print_rule(const struct question *q, const struct verdict *v)
+{
+	char where[WHERE_SIZE];
+
+	snprintf(where, sizeof where, "domain");
+	if (strcmp(v->setting, "domain") != 0)
+		config_where_row(where, q->server, strcmp(v->setting, "allow-relay") == 0 ? v->row : NULL, v->setting);
+	else if (v->row != NULL)
+		snprintf(where, sizeof where, "domain %.80s (%.40s:%d)", v->row->name, v->row->place.file, v->row->place.line);
+	row(where, "%s", v->words);
+	if (v->unknown)
+		row(NULL, "(needs a reverse look-up, which is not done here: put the name behind the address)");
+}
+
+/* What the recipient is answered, or who he is connected from; R_NOOP: that
+ * depends on what is not known. */
+static enum reply
+walk(const struct question *q, bool *local)
+{
+	bool unknown = false;
+
+	for (int rule = 0; rule < RULES; rule++) {
+		struct verdict v = policy_rule((enum rule)rule, q->server, &q->client, &q->to);
+
+		print_rule(q, &v);
+		unknown |= v.unknown;
+		if (v.unknown || v.reply == R_NOOP)
+			continue;
+		print_reply(q, v.reply, rule == RULE_CONNECT ? q->server->hostname : q->to.text);
+		*local = v.local;
+		if (v.reply == R_RECIPIENT && unknown)
+			break;
+		if (v.reply != R_READY)
+			return v.reply;
+	}
+	return R_NOOP;
+}
+
+/* ---- what would become of it -------------------------------------------------------- */
+
+static void
+print_local(const struct question *q)
+{
+	char folder[FOLDER_SIZE], where[WHERE_SIZE];
+	const struct domain *home = q->server->home;
+
+	if (config_folder(q->server, DROP, folder) == 0)
+		row(config_where_row(where, q->server, home, "drop"), "would be delivered into %s", folder);
+	if (home->quota != UNLIMITED)
+		row(config_where_row(where, q->server, home, "quota"),
+		    "would be answered 452 4.2.2 once that folder holds more than %lld octets", home->quota);
+}
+
+static void
+print_hops(const struct question *q, const char *where, const char *first, const struct hop *h)
+{
+	for (; h != NULL; h = h->next, where = NULL) {
+		unsigned port = h->addr.port ? h->addr.port : (unsigned)q->server->port;
+
+		row(where, h->direct || h->addr.family != 0 ? "%s to %s, port %u" :
+		    "%s where the MX of %s leads, else to its own address, port %u",
+		    where != NULL ? first : "or, if that fails,", h->host, port);
+	}
+}
+
+static void
+print_remote(const struct question *q)
+{
+	const struct server *s = q->server;
+	const struct domain *d = config_domain(s, q->to.domain);
+	char name[DOMAIN_MAX + 1], where[WHERE_SIZE];
+	struct route r;
+	bool second;
+
+	route_begin(&r, s, route_name(s, q->to.text, name));
+	second = s->direct_first && r.hop == &r.own;
+	config_where_row(where, s, d != NULL && d->smart_host != NULL ? d : NULL, second ? "direct-first" : "smart-host");
+	print_hops(q, where, "would go", r.hop);
+	if (second)
+		print_hops(q, config_where_row(where, s, NULL, "smart-host"), "or, if the domain cannot be looked up,", s->smart_host);
+	route_end(&r);
+	if (d != NULL && d->helo_only)
+		row(config_where_row(where, s, d, "helo-only"), "would be sent without extensions");
+	if (s->masquerade != NULL && q->from.domain != NULL && domain_local(config_domain(s, q->from.domain)))
+		row(config_where_row(where, s, NULL, "masquerade"), "its sender's domain would become %s", s->masquerade);
+}
+
+/* ---- one server after the other ------------------------------------------------------- */
+
+static bool
+accepts(struct question *q)
+{
+	enum reply r;
+	bool local = false;
+	char safe[200];
+
+	printf("server %s (%s:%d)\n", text_safe(safe, sizeof safe, q->server->name, strlen(q->server->name)),
+	    q->server->place.file, q->server->place.line);
+	if ((r = walk(q, &local)) == R_RECIPIENT && local)
+		print_local(q);
+	else if (r == R_RECIPIENT)
+		print_remote(q);
+	printf("  => %s\n", r == R_RECIPIENT ? "taken" : r == R_NOOP ? "depends on the client's name" : "refused");
+	return r == R_RECIPIENT;
+}
+
+/* An address as it would be after MAIL or RCPT at this server. */
+static int
+path_at(const struct server *s, const char *text, struct path *p)
+{
+	if (path_parse(p, text) == -1)
+		return -1;
+	return p->text[0] == '\0' || p->domain != NULL ? 0 : path_complete(p, s->home->name);
+}
+
+/* Each in turn; the status to exit with. */
+static int
+ask_all(struct question *q, const struct config *c, char **words)
+{
+	bool taken = false;
+
+	for (q->server = c->servers; q->server != NULL; q->server = q->server->next) {
+		int bad = path_at(q->server, words[0], &q->from) == -1 ? 0 :
+		    path_at(q->server, words[1], &q->to) == -1 || q->to.text[0] == '\0' ? 1 : -1;
+
+		if (bad != -1) {
+			log_line("smtpd: '%s' is no %s's address", words[bad], bad == 0 ? "sender" : "recipient");
+			return EX_DATAERR;
+		}
+		taken |= accepts(q);
+	}
+	return taken ? 0 : 1;
+}
+
+int
+why(const char *file, int count, char **words)
+{
+	struct question q = { .client = { .addr = { .family = 4, .octets = { 127, 0, 0, 1 } } } };
+	char names[DOMAIN_MAX + 2] = "";
+	struct config *c;
+	int status;
+
+	if (count < 2 || count > 4) {
+		log_line("smtpd: why wants FROM RCPT [ADDRESS [NAME]]");
+		return EX_USAGE;
+	}
+	if (count > 2 && addr_parse(&q.client.addr, words[2], false) == -1) {
+		log_line("smtpd: '%s' is no address of a client (such as 192.0.2.1)", words[2]);
+		return EX_DATAERR;
+	}
+	if (count > 3) {
+		snprintf(names, sizeof names - 1, "%s", words[3]);
+		q.client.rdns = *names == '\0' ? RDNS_NONE : RDNS_CONFIRMED;
+		q.client.names = *names == '\0' ? NULL : names;
+	}
+	if ((c = config_load(file)) == NULL)
+		return EX_CONFIG;
+	status = ask_all(&q, c, words);
+	config_release(c);
+	return status;
+}
