@@ -26,6 +26,7 @@ REST = console.o \
 	session.o \
 	reply.o \
 	parameter.o \
+	turn.o \
 	policy.o \
 	proxy.o \
 	rdns.o \

@@ -285,6 +285,14 @@ xtext_valid(const char *text)
 
 /* ---- domains ------------------------------------------------------------ */
 
+bool
+domain_below(const char *name, const char *domain)
+{
+	size_t n = strlen(name), m = strlen(domain);
+
+	return n >= m && text_compare(name + n - m, domain) == 0 && (n == m || name[n - m - 1] == '.');
+}
+
 /* Labels of letters, digits and hyphens; underscores too, which real hosts
  * have, and UTF-8 (RFC 6531). */
 bool

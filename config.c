@@ -399,7 +399,8 @@ value_listeners(struct parser *p, char **words, int n, struct listen **to)
 }
 
 const char *const extension_name[EXT_COUNT] = {
-	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP"
+	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP",
+	"ETRN"
 };
 
 static void
@@ -1013,7 +1014,7 @@ check_domain(struct parser *p, struct server *s, struct domain *d)
 		else if (d->said[i].line != 0 && d->kind == DOMAIN_ALIAS)
 			fault(p, &d->said[i], "an alias has no settings of its own");
 	}
-	if (d->helo_only && d->smart_host == NULL && s->smart_host != NULL && !s->direct_first)
+	if (d->helo_only && !d->hold && d->smart_host == NULL && s->smart_host != NULL && !s->direct_first)
 		fault(p, &d->place, "helo-only: '%s' has no smart-host of its own, so its mail goes to the server's", shown(d->name));
 	if (d->kind != DOMAIN_DEFAULT)
 		return;
@@ -1082,6 +1083,7 @@ check_server(struct parser *p, struct server *s)
 	char host[CONFIG_HOST];
 	struct listen *l;
 	struct domain *d;
+	int held = 0;
 
 	if (s->listen == NULL) {
 		char *word = (char *)(uintptr_t)"127.0.0.1:2525";
@@ -1103,8 +1105,11 @@ check_server(struct parser *p, struct server *s)
 	}
 	for (l = s->listen; l != NULL; l = l->next)
 		check_listeners(p, s, l);
-	for (d = s->domains; d != NULL; d = d->next)
+	for (d = s->domains; d != NULL; d = d->next) {
 		check_domain(p, s, d);
+		held |= d->hold ? EXT_ETRN : 0;
+	}
+	s->useless = EXT_ETRN & ~held;
 	if (s->home == NULL)
 		fault(p, &s->place, "server \"%s\" has no default domain; add 'domain NAME default'", shown(s->name));
 	else
@@ -1228,7 +1233,7 @@ domain_local(const struct domain *d)
 bool
 config_offers(const struct server *s, int extension)
 {
-	int hidden = s->hidden;
+	int hidden = s->hidden | s->useless;
 
 	if (hidden & EXT_CHUNKING)
 		hidden |= EXT_BINARYMIME;	/* which is nothing without it */

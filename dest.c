@@ -12,6 +12,10 @@
  * queue of his destination when that is what he waits for; and in `sending`
  * while one of the connections has it, so that no other sends it too.
  *
+ * Where a row says `hold', mail is ready to go only up to `released', which is
+ * never stored: what is not waits for dest_release.  All of it expires as other
+ * mail does.
+ *
  * Who gets a connection: those who want one stand in a line, and each gets one
  * in its turn.  A destination begins with one and earns one more with each
  * message that is taken.
@@ -26,7 +30,10 @@
 #define EVENTS_TURN 10	/* waiting messages that are told of their delay, or expired, in a turn: a descriptor each */
 #define TOUCHED_MAX 100	/* of a destination's files hear that it backs off; the first of them */
 #define WANTING_WAIT 100	/* until the line is looked at again, ms, if nobody gives up a connection before */
+#define RELEASE_WAIT 10		/* after a release that ended a back-off, seconds, until another one does */
 #define WANTING_TURN 32	/* of those in the line looked at for one who may have a connection */
+
+#define HELD_WORDS "4.4.0 held until somebody asks for it (hold): the domain collects its mail itself"
 
 static struct destination *buckets[BUCKETS];
 static struct destination *wanting, **wanting_end = &wanting;
@@ -44,15 +51,30 @@ conf(const struct destination *d)
 	return d->owner->conf;
 }
 
+static size_t
+dest_bucket(const struct vserver *v, const char *name)
+{
+	return text_hash(name, (uint32_t)(uintptr_t)v) % BUCKETS;
+}
+
 static struct destination **
 dest_place(const struct vserver *v, const char *name)
 {
 	struct destination **at;
 
-	for (at = &buckets[text_hash(name, (uint32_t)(uintptr_t)v) % BUCKETS]; *at != NULL; at = &(*at)->chain)
+	for (at = &buckets[dest_bucket(v, name)]; *at != NULL; at = &(*at)->chain)
 		if ((*at)->owner == v && strcmp((*at)->name, name) == 0)
 			break;
 	return at;
+}
+
+/* Does its row hold its mail? */
+static bool
+dest_holds(const struct destination *d)
+{
+	const struct domain *row = config_domain(conf(d), d->name);
+
+	return row != NULL && row->hold;
 }
 
 /* It, made when it is new; NULL when memory is out. */
@@ -70,6 +92,7 @@ dest_get(struct vserver *v, const char *name)
 	}
 	d->owner = v;
 	d->window = 1;
+	d->hold = dest_holds(d);
 	return *at = d;
 }
 
@@ -95,11 +118,13 @@ dest_free(struct destination *d)
 	free(d);
 }
 
-/* Nothing waits, nobody is connected, nothing is to be remembered. */
+/* Nothing waits, nobody is connected, nothing is to be remembered; not even a
+ * release, as long as a message that it was about may come again. */
 static bool
 dest_over(const struct destination *d)
 {
-	return d->count == 0 && d->connections == 0 && !d->listed && d->next <= second();
+	return d->count == 0 && d->connections == 0 && !d->listed && d->next <= second() &&
+	    (d->released.second == 0 || config_expires(conf(d), d->released.second, false) <= second());
 }
 
 /* The place in the queue of the first id that is not before this one. */
@@ -148,11 +173,24 @@ dest_sends(const struct destination *d, const struct id *id)
 	return i;
 }
 
+size_t
+dest_ready(const struct destination *d)
+{
+	return d->hold ? dest_after(d, &d->released) : d->count;
+}
+
 static void
 soon(long long when)
 {
 	if (when < soonest)
 		soonest = when;
+}
+
+/* Is there mail that nobody has just been asked to take? */
+static bool
+dest_waits(const struct destination *d)
+{
+	return d->count > 0 && (d->words != NULL || dest_ready(d) < d->count);
 }
 
 /* When this destination, or a message in its queue, is next to be looked at. */
@@ -163,7 +201,7 @@ dest_soon(const struct destination *d)
 
 	if (d->next > second())
 		soon(d->next);
-	if (d->count == 0 || d->words == NULL)
+	if (!dest_waits(d))
 		return;
 	soon(config_expires(conf(d), d->queue[d->first].second, false));
 	if ((i = dest_after(d, &d->told)) < d->count)
@@ -176,7 +214,7 @@ dest_wants(const struct destination *d)
 {
 	const struct server *s = conf(d);
 
-	return d->owner->delivers && d->connections - (long long)d->sending_count < (long long)d->count && d->next <= second() &&
+	return d->owner->delivers && d->connections - (long long)d->sending_count < (long long)dest_ready(d) && d->next <= second() &&
 	    d->connections < d->window && d->connections < s->relays_per_domain;
 }
 
@@ -281,7 +319,7 @@ dest_next(struct destination *d)
 	if (!d->owner->delivers || (more = grow(d->sending, &d->sending_room, d->sending_count, sizeof *more)) == NULL)
 		return NULL;
 	d->sending = more;
-	while (m == NULL && d->count > 0) {
+	while (m == NULL && dest_ready(d) > 0) {
 		struct id id = dest_pop(d);
 
 		errno = 0;
@@ -337,32 +375,51 @@ dest_fail(struct destination *d, const char *words, const char *host, const char
 {
 	struct spool *sp = d->owner->spool;
 	char safe[WORDS_SIZE], name[300];
+	size_t ready = dest_ready(d);
 
 	if (d->connections > 1) {		/* others are well: they may go on */
 		d->window = d->connections - 1;
 		return;
 	}
 	if (d->since == 0)
-		d->since = d->count > 0 ? d->queue[d->first].second : second();
+		d->since = d->count > 0 && !d->hold ? d->queue[d->first].second : second();
 	d->next = config_attempt(conf(d), d->since, true);
 	d->window = 1;
 	d->strikes = 0;
 	dest_remember(d, words, host, transcript);
-	for (size_t i = 0; i < d->count && i < TOUCHED_MAX; i++) {
-		spool_touch(sp, &d->queue[d->first + i], d->next);
+	for (size_t i = 0; i < ready && i < TOUCHED_MAX; i++) {
+		if (!d->hold)		/* which, after a restart, is found at once: to be asked for */
+			spool_touch(sp, &d->queue[d->first + i], d->next);
 		outcome_note(sp, &d->queue[d->first + i], words, transcript, d->next);
 	}
 	dest_soon(d);
 	log_line("- destination=%s server=\"%s\" waiting=%lu seconds=%lld reason=\"%s\"",
-	    text_safe(name, sizeof name, d->name, strlen(d->name)), conf(d)->name, (unsigned long)d->count,
+	    text_safe(name, sizeof name, d->name, strlen(d->name)), conf(d)->name, (unsigned long)ready,
 	    d->next - second(), text_safe(safe, sizeof safe, words, strlen(words)));
+}
+
+/* Is this message one that waits to be asked for, and not for anything else? */
+static bool
+dest_keeps(const struct destination *d, const struct id *id)
+{
+	return d->hold && id_compare(id, &d->released) > 0;
+}
+
+/* The file of one that is held has the second before its arrival: it may have a
+ * note, and waits for no time. */
+static void
+dest_note(const struct destination *d, const struct id *id)
+{
+	spool_touch(d->owner->spool, id, id->second - 1);
+	outcome_note(d->owner->spool, id, HELD_WORDS, NULL, id->second);
 }
 
 /* A waiting message's time has come to be expired, or its sender to be told. */
 static void
 dest_look(struct destination *d, struct id id)
 {
-	struct attempt a = { .transcript = d->transcript, .next = d->next };
+	bool held = dest_keeps(d, &id) || d->words == NULL;
+	struct attempt a = { .transcript = held ? NULL : d->transcript, .next = held ? id.second - 1 : d->next };
 	struct message *m;
 
 	errno = 0;
@@ -373,22 +430,22 @@ dest_look(struct destination *d, struct id id)
 	}
 	for (size_t i = 0; i < m->env.count; i++)
 		if (m->env.rcpt[i].chosen)
-			recipient_outcome(&m->env.rcpt[i], RCPT_DEFERRED, d->words, d->host);
+			recipient_outcome(&m->env.rcpt[i], RCPT_DEFERRED, held ? HELD_WORDS : d->words, held ? NULL : d->host);
 	outcome_conclude(d->owner, m, &a);
 	spool_release(m);
 }
 
-/* Only of one in trouble: who is well is asked first.  *left is how many more
+/* Only of one in trouble, or that holds: who is well is asked first.  *left is how many more
  * can be looked at in this turn. */
 static void
 dest_events(struct destination *d, int *left)
 {
 	size_t i;
 
-	while (d->owner->delivers && d->words != NULL && d->count > 0 &&
+	while (d->owner->delivers && dest_waits(d) &&
 	    config_expires(conf(d), d->queue[d->first].second, false) <= second() && (*left)-- > 0)
 		dest_look(d, dest_pop(d));
-	while (d->owner->delivers && d->words != NULL && (i = dest_after(d, &d->told)) < d->count &&
+	while (d->owner->delivers && dest_waits(d) && (i = dest_after(d, &d->told)) < d->count &&
 	    config_notifies(conf(d), d->queue[d->first + i].second, false) <= second() && (*left)-- > 0) {
 		d->told = d->queue[d->first + i];
 		dest_look(d, d->told);
@@ -434,7 +491,9 @@ dests_route(struct vserver *v, const struct message *m)
 			continue;
 		if ((d = dest_get(v, to)) == NULL || dest_put(d, &m->id) == -1)
 			answer = -1;
-		else if (d->next > second())
+		else if (dest_keeps(d, &m->id) && !m->noted)
+			dest_note(d, &m->id);
+		else if (!d->hold && d->next > second())
 			spool_touch(v->spool, &m->id, d->next);
 	}
 	return answer;
@@ -494,7 +553,7 @@ dests_wake(struct vserver *v, const struct envelope *e)
 struct destination *
 dests_after(const struct destination *d)
 {
-	size_t i = d ? text_hash(d->name, (uint32_t)(uintptr_t)d->owner) % BUCKETS + 1 : 0;
+	size_t i = d ? dest_bucket(d->owner, d->name) + 1 : 0;
 
 	if (d != NULL && d->chain != NULL)
 		return d->chain;
@@ -502,6 +561,61 @@ dests_after(const struct destination *d)
 		i++;
 	return i < BUCKETS ? buckets[i] : NULL;
 }
+
+/* ---- what is held ---------------------------------------------------------- */
+
+static bool
+dest_asked(const struct destination *d, const char *what)
+{
+	const struct domain *row = config_domain(conf(d), d->name);
+	size_t n = strlen(d->name);
+
+	if (*what == '@')
+		return domain_below(d->name, what + 1);
+	if (*what == '#')
+		return row != NULL && text_compare(row->name, what + 1) == 0;
+	if (*what == '\0')
+		return true;
+	while (!text_prefix(what, d->name) || (what[n] != ',' && what[n] != '\0')) {
+		what += strcspn(what, ",");
+		if (*what++ == '\0')
+			return false;
+	}
+	return true;
+}
+
+struct destination *
+dests_asked(const struct vserver *v, const char *what, const struct destination *after)
+{
+	struct destination *d = dests_after(after);
+
+	while (d != NULL && (d->owner != v || !dest_asked(d, what)))
+		d = dests_after(d);
+	return d;
+}
+
+size_t
+dest_release(struct destination *d, bool *going)
+{
+	size_t before = dest_ready(d), n = d->count - before;
+	char name[300];
+
+	*going |= before + d->sending_count > 0;
+	if (d->count == 0)
+		return 0;
+	d->released = d->queue[d->first + d->count - 1];
+	if (d->next > second() && d->patience <= second()) {
+		d->patience = second() + RELEASE_WAIT;
+		d->next = d->since = 0;
+	}
+	if (n > 0)
+		log_line("- destination=%s server=\"%s\" released=%lu",
+		    text_safe(name, sizeof name, d->name, strlen(d->name)), conf(d)->name, (unsigned long)n);
+	dest_list(d);
+	return n;
+}
+
+/* ---- the end ------------------------------------------------------------------ */
 
 /* Out of the line of those who want a connection. */
 static void
@@ -528,6 +642,9 @@ dests_forget(struct vserver *v, bool again)
 				spool_again(v->spool, &d->queue[d->first + j]);
 			d->first = d->count = 0;
 			d->next = 0;
+			d->hold = dest_holds(d);
+			if (!again)
+				d->released.second = 0;
 			if (d->listed)
 				dest_unlist(d);
 			dest_settle(d);

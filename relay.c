@@ -950,7 +950,7 @@ relay_step(struct relay *r, short events)
 		route_follow(r);
 		return;
 	}
-	if (r->deadline <= now.tick && r->state == READY && r->dest->count == 0)
+	if (r->deadline <= now.tick && r->state == READY && dest_ready(r->dest) == 0)
 		quit(r);
 	else if (r->deadline <= now.tick && r->state != READY)
 		lost(r, r->state == CONNECT ? "cannot be connected to: no answer" : "was silent for too long");
@@ -998,7 +998,7 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			slots[n].events |= POLLOUT;	/* there is more to say */
 		if (r->deadline < *until)
 			*until = r->deadline;
-		if (r->state == READY && r->dest->count > 0)
+		if (r->state == READY && dest_ready(r->dest) > 0)
 			*until = now.tick;
 	}
 	return n;
@@ -1012,7 +1012,7 @@ relays_step(const struct pollfd *slots, size_t n)
 		short events = r->slot < n ? slots[r->slot].revents : 0;
 		msec due = r->state == LOOKUP ? r->route.dns.deadline : r->deadline;
 
-		if (events != 0 || due <= now.tick || (r->state == READY && r->dest->count > 0))
+		if (events != 0 || due <= now.tick || (r->state == READY && dest_ready(r->dest) > 0))
 			relay_step(r, events);
 		r->slot = SIZE_MAX;
 		if (r->state == OVER) {

@@ -18,7 +18,10 @@ const struct reply_row replies[] = {
 	[R_RECIPIENT] = { 250, "2.1.5", "<%s> recipient ok", "5321 4.1.1.3" },
 	[R_CHUNK]     = { 250, "2.0.0", "%s octets received", "3030 2" },
 	[R_QUEUED]    = { 250, "2.6.0", "%s queued", "5321 4.2.5, the promise" },
+	[R_RELEASING] = { 250, "2.0.0", "OK, queuing for node %s started", "1985 5.2" },
+	[R_NONE_HELD] = { 251, "2.0.0", "OK, no messages waiting for node %s", "1985 5.2" },
 	[R_VERIFY]    = { 252, "2.1.5", "Not verified; send mail and see", "5321 3.5.3" },
+	[R_RELEASED]  = { 253, "2.0.0", "OK, pending messages for node %s started: %s", "1985 5.2" },
 	[R_GO_AHEAD]  = { 354, "", "Send the message, then <CRLF>.<CRLF>", "5321 4.1.1.4" },
 	[R_HELP]      = { 214, "2.0.0", "%s", "5321 4.1.1.8" },
 
@@ -39,6 +42,8 @@ const struct reply_row replies[] = {
 	[R_SPACE]     = { 452, "4.3.1", "Not enough disk space; try later", "1870 6.3" },
 	[R_QUOTA]     = { 452, "4.2.2", "<%s> mailbox full", "5321 4.2.3" },
 	[R_RCPTS]     = { 452, "4.5.3", "Too many recipients; send another copy for the rest", "5321 4.5.3.1.10" },
+	[R_NO_RELEASE] = { 458, "4.3.2", "Unable to queue messages for node %s", "1985 5.2" },
+	[R_NOT_HELD]  = { 459, "4.7.1", "Node %s not allowed: no mail is held for it", "1985 5.2" },
 
 	[R_UNKNOWN]   = { 500, "5.5.2", "Command not recognized", "5321 4.2.4" },
 	[R_LONG]      = { 500, "5.5.2", "Line too long", "5321 4.5.3.1.4" },
@@ -61,7 +66,6 @@ const struct reply_row replies[] = {
 	[R_BINARY]    = { 503, "5.5.1", "BINARYMIME needs BDAT", "3030 3" },
 	[R_BODY]      = { 504, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME", "6152 3" },
 	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
-
 	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
 	[R_NAMELESS]  = { 550, "5.7.25", "Your address has no name that leads back to it (PTR, and then A or AAAA)", "7372 3.3" },
 	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },

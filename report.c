@@ -379,9 +379,10 @@ void
 report_note(struct buf *b, const char *words, const char *transcript, long long next)
 {
 	char date[DATE_SIZE];
+	bool held = next != 0 && next <= now.wall / 1000;
 
-	buf_addf(b, "%s\n\nLast attempt:  %s\n", words, date_text(date, now.wall / 1000));
-	if (next != 0)
+	buf_addf(b, "%s\n\n%s  %s\n", words, held ? "Held since:  " : "Last attempt:", date_text(date, held ? next : now.wall / 1000));
+	if (next != 0 && !held)
 		buf_addf(b, "Next attempt:  %s\n", date_text(date, next));
 	if (transcript != NULL)
 		buf_addf(b, "\n%s", transcript);

@@ -27,11 +27,12 @@ route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]
 {
 	const char *at = strrchr(address, '@');
 	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
+	bool held = d != NULL && d->hold;	/* it is asked for by its name */
 	size_t n = 0;
 
-	if (d != NULL && d->smart_host != NULL)
+	if (!held && d != NULL && d->smart_host != NULL)
 		return d->name;
-	if (s->smart_host != NULL && !s->direct_first)
+	if (!held && s->smart_host != NULL && !s->direct_first)
 		return "*";
 	for (at = at ? at + 1 : ""; at[n] != '\0' && n < DOMAIN_MAX; n++)
 		out[n] = (char)text_lower(at[n]);

@@ -357,7 +357,7 @@ struct verb;
 typedef void handler(struct session *, const struct verb *, char *argument);
 
 static handler do_hello, do_mail, do_rcpt, do_data, do_bdat, do_rset, do_noop, do_vrfy,
-    do_help, do_quit, do_absent, do_foreign;
+    do_help, do_quit, do_etrn, do_absent, do_foreign;
 
 #define IN(state) (1u << (state))
 #define ANY       (IN(GREET) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
@@ -385,6 +385,7 @@ static const struct verb {
 	{ "EXPN", do_absent, ANY, true, false, 0, NULL },	/* there are no lists */
 	{ "STARTTLS", do_absent, ANY, true, false, 0, NULL },
 	{ "AUTH", do_absent, ANY, true, false, 0, NULL },
+	{ "ETRN", do_etrn, IN(IDLE), true, false, EXT_ETRN, "ETRN [@|#]node" },
 	{ "ETRN", do_absent, ANY, true, false, 0, NULL },
 	{ "TURN", do_absent, ANY, true, false, 0, NULL },
 	{ "ATRN", do_absent, ANY, true, false, 0, NULL },
@@ -402,7 +403,7 @@ static enum reply
 order_refusal(const struct session *s, const struct verb *v)
 {
 	return s->state == GREET ? R_HELLO_FIRST : s->state == CHUNKS ? R_IN_CHUNKS :
-	    v->act == do_mail ? R_NESTED : s->state == IDLE ? R_MAIL_FIRST : R_RCPT_FIRST;
+	    v->states == IN(IDLE) ? R_NESTED : s->state == IDLE ? R_MAIL_FIRST : R_RCPT_FIRST;
 }
 
 /* What EHLO offers, one line each: RFC 5321 4.1.1.1. */
@@ -755,6 +756,15 @@ do_quit(struct session *s, const struct verb *v, char *argument)
 	(void)v, (void)argument;
 	tx_end(s);
 	reply_close(s, R_BYE, s->conf->hostname);
+}
+
+static void
+do_etrn(struct session *s, const struct verb *v, char *argument)
+{
+	char count[COUNT_SIZE];
+	enum reply r = turn_release(s, argument, count);
+
+	reply(s, r, r == R_SYNTAX ? v->syntax : argument, count);
 }
 
 static void

@@ -136,7 +136,8 @@ const struct setting settings[] = {
 	  "or refuse it with 550 5.5.2 and close; a message that came by BDAT, whose end is known, is refused without closing." },
 	{ MESSAGES, EXTENSIONS, "extensions", S(hidden), "", 0, 0, NULL,
 	  "metabase: SmtpInboundCommandSupportOptions",
-	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP." },
+	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP "
+	  "-ETRN." },
 	{ MESSAGES, NUMBER, "per-connection", S(per_connection), "20", 1, UNLIMITED, NULL,
 	  "Messages: Limit number of messages per connection to",
 	  "How many messages we send on one connection to another server before it is closed and the next one is opened. "
@@ -233,8 +234,12 @@ const struct setting settings[] = {
 	{ DOMAIN, YESNO, "helo-only", D(helo_only), "no", 0, 0, NULL,
 	  "Remote domain: Send HELO instead of EHLO",
 	  "Greet with HELO, and use no extension." },
-	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
-	LATER_IN(DOMAIN, "hold"), LATER_IN(DOMAIN, "hold-accounts"), LATER_IN(DOMAIN, "extensions"),
+	{ DOMAIN, YESNO, "hold", D(hold), "no", 0, 0, NULL,
+	  "Remote domain: Queue messages for remote triggered delivery",
+	  "Mail for this domain waits in Queue until its host asks for it: by ETRN, and what waits by then is sent to the domain's smart-host or MX. "
+	  "The server's smart host is not for such mail. It expires as other mail does." },
+	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "hold-accounts"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
+	LATER_IN(DOMAIN, "extensions"),
 };
 
 const size_t settings_count = sizeof settings / sizeof *settings;

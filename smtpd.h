@@ -186,10 +186,11 @@ enum extension {		/* bits; what EHLO can offer */
 	EXT_8BITMIME   = 1 << 2, EXT_BINARYMIME = 1 << 3,
 	EXT_CHUNKING   = 1 << 4, EXT_SMTPUTF8   = 1 << 5,
 	EXT_DSN        = 1 << 6, EXT_STATUS     = 1 << 7,
-	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9
+	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9,
+	EXT_ETRN       = 1 << 10
 };
 
-#define EXT_COUNT 10
+#define EXT_COUNT 11
 
 /* One of the model's two radio buttons with the list below it. */
 struct access {
@@ -239,6 +240,7 @@ struct domain {
 	char *drop;		/* the folder, default domain only */
 	long long quota;	/* octets in that folder */
 	bool allow_relay, helo_only;
+	bool hold;		/* its mail waits to be asked for */
 	struct hop *smart_host;
 	struct place place;
 	struct place *said;	/* as in struct server */
@@ -266,7 +268,7 @@ struct server {
 	long long max_size, max_session, max_recipients;
 	char *badmail;		/* the folder */
 	int line_endings;	/* enum line_endings */
-	int hidden;		/* extensions not offered */
+	int hidden, useless;	/* extensions not offered; and those without use here */
 	long long per_connection;	/* messages on one of ours */
 	char *ndr_copy_to;	/* or NULL */
 	long long badmail_limit[2];	/* octets, and age */
@@ -538,6 +540,9 @@ struct destination {
 	long long next;		/* second; before it nobody connects */
 	long long since;	/* of its trouble, by the schedule; 0: it is well */
 	struct id told;		/* up to this one delays were looked at */
+	bool hold;		/* by its row: it goes when it is asked for */
+	struct id released;	/* up to this one it was */
+	long long patience;	/* second; before it no release ends the back-off */
 	int strikes;		/* transactions in a row that died */
 	char *words, *host, *transcript;	/* of its last failure, or NULL */
 	bool listed;		/* it wants a connection */
@@ -633,6 +638,7 @@ struct session {
 	bool secret;			/* AUTH was refused: a password may follow */
 	struct exchange exchange;
 	int errors;
+	int asked;			/* ETRN so far */
 	char *helo;
 	struct tx *tx;
 	long long received;		/* octets of messages so far */
@@ -644,10 +650,10 @@ struct session {
 /* Every reply we have, in the order of its code: the table is in reply.c. */
 enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
-	R_VERIFY, R_GO_AHEAD, R_HELP,
+	R_RELEASING, R_NONE_HELD, R_VERIFY, R_RELEASED, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
 	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_RELAY_LATER, R_NAME_LATER,
-	 R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS,
+	R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS, R_NO_RELEASE, R_NOT_HELD,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
@@ -882,6 +888,7 @@ int path_parse(struct path *p, const char *text);
 bool domain_valid(const char *text, size_t n);	/* RFC 5321 Domain, or an A-label's looser kin */
 /* [192.0.2.1] or [IPv6:2001:db8::1]: 0 or -1. */
 int literal_parse(struct addr *a, const char *text, size_t n);
+bool domain_below(const char *name, const char *domain);	/* is it that, or in it? */
 /* A domain as the DNS knows it: U-labels become A-labels, RFC 3492; 0 or -1. */
 int domain_ascii(char out[DOMAIN_MAX + 1], const char *domain);
 bool eight_bit(const char *text, size_t n);	/* has it an octet above 127? */
@@ -1204,7 +1211,8 @@ const char *report_args(const struct report *r, const struct buf *text);
 void report_log(const struct message *m, const char *server, bool local, long long next);
 /* Who did not get it, and why, one below the other. */
 void report_words(const struct message *m, struct buf *b);
-/* The text of a note beside a waiting message. */
+/* The text of a note beside a waiting message.  next as ever; in the past: it is
+ * held since then. */
 void report_note(struct buf *b, const char *words, const char *transcript, long long next);
 
 /* ---- pickup.c: files that others drop ------------------------------------- */
@@ -1219,7 +1227,8 @@ void pickup_step(struct pickup *p);
 /* ---- route.c: the addresses to try ------------------------------------------- */
 
 /* The name of this recipient's route: his domain in lower case, the row of a
- * remote domain with a smart host, or "*" for the server's smart host. */
+ * remote domain with a smart host, or "*" for the server's smart host.  Where
+ * mail is held it is always his domain. */
 const char *route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]);
 /* name must live as long as r. */
 void route_begin(struct route *r, const struct server *s, const char *name);
@@ -1247,12 +1256,21 @@ struct destination *dests_wanting(void);
 void dests_retry(void);			/* nobody backs off any longer */
 void dests_wake(struct vserver *v, const struct envelope *e);	/* nor do those of this message */
 struct destination *dests_after(const struct destination *d);	/* all, one after the other; NULL */
+/* The next destination of v, behind this one or NULL, that is asked for: "a,b"
+ * by their names, "@a" and all below it, "#a" all that this row rules, "" all;
+ * or NULL. */
+struct destination *dests_asked(const struct vserver *v, const char *what, const struct destination *after);
 /* Nothing of v waits here any more: it is on disk, and read again now, or not. */
 void dests_forget(struct vserver *v, bool again);
 void dests_close(void);
 
-/* Open the next message of its queue: its recipients there are chosen.  NULL:
- * none.  dest_done says that it is no longer in hand. */
+/* How many wait there and may go: all, or what was released. */
+size_t dest_ready(const struct destination *d);
+/* Let what is held there go, by the ordinary way; how many that are.  *going:
+ * some did before. */
+size_t dest_release(struct destination *d, bool *going);
+/* Open the next message of its queue that may go: its recipients there are chosen.
+ * NULL: none.  dest_done says that it is no longer in hand. */
 struct message *dest_next(struct destination *d);
 void dest_done(struct destination *d, const struct id *id);
 int dest_put(struct destination *d, const struct id *id);	/* it waits; -1: no memory */
@@ -1328,6 +1346,12 @@ int sendmail_main(char **argv);
 /* Print what each server of this configuration would say to an envelope, and
  * what would become of it: FROM RCPT [ADDRESS [NAME]].  The status to exit with. */
 int why(const char *file, int count, char **words);
+
+/* ---- turn.c: held mail is asked for ------------------------------------------------ */
+
+/* ETRN: release it; what to reply, for the most part about how many that are. */
+#define COUNT_SIZE 24
+enum reply turn_release(struct session *s, const char *node, char count[COUNT_SIZE]);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 

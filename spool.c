@@ -334,7 +334,7 @@ spool_take(struct spool *sp, const struct id *id)
 	if (m != NULL && m->fd != -1 && fstat(m->fd, &st) == 0 && (m->body = envelope_load(m->fd, &m->env, &why)) != -1) {
 		m->size = st.st_size;
 		m->state = MESSAGE_KEPT;
-		m->noted = st.st_mtime > id->second;	/* it was put off, so maybe */
+		m->noted = st.st_mtime != id->second;	/* it was put off, or held: so maybe */
 		return m;
 	}
 	if (why == NULL || spool_badmail(sp, path, id, "Queue", why) == -1)

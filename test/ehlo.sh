@@ -9,10 +9,11 @@ server() { cat <<-EOF
 	    general { listen 127.0.0.1:0; hostname mail.example.org; mailroot $1 }
 	    messages { $2 }
 	    domain example.org default
+	    domain held.example remote { hold yes }
 	}
 	EOF
 }
-all='PIPELINING SIZE 8BITMIME BINARYMIME CHUNKING SMTPUTF8 DSN ENHANCEDSTATUSCODES LIMITS HELP'
+all='PIPELINING SIZE 8BITMIME BINARYMIME CHUNKING SMTPUTF8 DSN ENHANCEDSTATUSCODES LIMITS HELP ETRN'
 {
 	server whole 'max-size 2K; max-recipients 3'
 	server unlimited 'max-size unlimited'
@@ -45,6 +46,7 @@ probe() {
 	ENHANCEDSTATUSCODES) answers '250 2.0.0 *' NOOP && answers '503 5.5.1 *' DATA ;;
 	LIMITS)         answers '452 *' "$from" "$to" 'RCPT TO:<a>' 'RCPT TO:<b>' 'RCPT TO:<c>' ;;
 	HELP)           answers '214 *' HELP ;;
+	ETRN)           answers '251 *' 'ETRN held.example' ;;
 	*)              fail "EHLO offers $1, which has no probe here" ;;
 	esac
 }

@@ -14,15 +14,16 @@ layers='
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config address conn log proxy rdns
+	session: reply parameter policy drop spool journal message config address conn log proxy rdns turn
 	reply: 
 	parameter: config address log
+	turn: dest config address log
 	policy: config address log
 	rdns: dns address log
 	proxy: address
-	pickup:  spool message log
-	relay:   dest outcome route spool journal mime message config address conn log
-	dest:    outcome route config spool message log
+	pickup: spool message log
+	relay: dest outcome route spool journal mime message config address conn log
+	dest: outcome route config spool message log address
 	drop:    outcome spool message config disk log
 	outcome: spool report message config disk log
 	spool:   message config disk log

@@ -154,6 +154,7 @@ domains(void)
 	struct addr a;
 	size_t n;
 
+	CHECK(domain_below("a.b", "A.b") && domain_below("x.a.b", "a.b") && !domain_below("xa.b", "a.b") && !domain_below("b", "a.b"));
 	CHECK(domain_valid("a", 1) && domain_valid("ab", 1) && domain_valid("a.b\n", 3) && !domain_valid("", 0));
 	CHECK(!domain_valid("a\0b", 3) && !domain_valid("a b", 3) && !domain_valid("a\n", 2));
 	memset(text, 'x', sizeof text);
