@@ -400,7 +400,7 @@ value_listeners(struct parser *p, char **words, int n, struct listen **to)
 
 const char *const extension_name[EXT_COUNT] = {
 	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP",
-	"ETRN"
+	"ETRN", "ATRN", "TURN"
 };
 
 static void
@@ -590,12 +590,23 @@ value_words(struct parser *p, const struct setting *s, char **words, int n, int 
 			*bits |= 1 << bit;
 }
 
+static void
+value_names(struct parser *p, char **words, int n, struct name **to)
+{
+	while (*to != NULL)
+		to = &(*to)->next;
+	for (int i = 0; i < n; i++, to = &(*to)->next) {
+		*to = keep(p->config, sizeof **to);
+		(*to)->text = words[i];
+	}
+}
+
 /* A list, which may go on in a further line of the same name. */
 static bool
 takes_more(const struct setting *s)
 {
 	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS ||
-	    s->kind == OPERATORS;
+	    s->kind == OPERATORS || s->kind == NAMES;
 }
 
 static bool
@@ -652,6 +663,9 @@ value_set(struct parser *p, const struct setting *s, char **words, int n, char *
 		break;
 	case OPERATORS:
 		value_operators(p, words, n, to);
+		break;
+	case NAMES:
+		value_names(p, words, n, to);
 		break;
 	case PAIR:
 		value_pair(p, s, words, n, to);
@@ -1014,6 +1028,8 @@ check_domain(struct parser *p, struct server *s, struct domain *d)
 		else if (d->said[i].line != 0 && d->kind == DOMAIN_ALIAS)
 			fault(p, &d->said[i], "an alias has no settings of its own");
 	}
+	if (d->hold_accounts != NULL && !d->hold)
+		fault(p, &d->place, "hold-accounts: mail for '%s' is not held; say 'hold yes'", shown(d->name));
 	if (d->helo_only && !d->hold && d->smart_host == NULL && s->smart_host != NULL && !s->direct_first)
 		fault(p, &d->place, "helo-only: '%s' has no smart-host of its own, so its mail goes to the server's", shown(d->name));
 	if (d->kind != DOMAIN_DEFAULT)
@@ -1108,8 +1124,9 @@ check_server(struct parser *p, struct server *s)
 	for (d = s->domains; d != NULL; d = d->next) {
 		check_domain(p, s, d);
 		held |= d->hold ? EXT_ETRN : 0;
+		held |= d->hold_accounts != NULL ? EXT_ATRN | EXT_TURN : 0;
 	}
-	s->useless = EXT_ETRN & ~held;
+	s->useless = (EXT_ETRN | EXT_ATRN | EXT_TURN) & ~held;
 	if (s->home == NULL)
 		fault(p, &s->place, "server \"%s\" has no default domain; add 'domain NAME default'", shown(s->name));
 	else
@@ -1248,6 +1265,19 @@ config_local(const struct server *s, const char *address)
 	const char *at = strrchr(address, '@');
 
 	return at == NULL || domain_local(config_domain(s, at + 1));
+}
+
+bool
+config_collects(const struct server *s, const char *domain, const char *account)
+{
+	const struct domain *d = config_domain(s, domain);
+	const struct name *n = d != NULL && d->hold ? d->hold_accounts : NULL;
+
+	if (d == NULL || !d->hold || account == NULL)
+		return d != NULL && d->hold && n == NULL;
+	while (n != NULL && strcmp(n->text, account) != 0)
+		n = n->next;
+	return n != NULL;
 }
 
 long long

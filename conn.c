@@ -47,6 +47,18 @@ in_free(struct conn *c)
 }
 
 void
+conn_move(struct conn *to, struct conn *from)
+{
+	conn_rest(from);		/* what is on loan cannot move */
+	*to = *from;
+	from->fd = -1;
+	from->received = from->sent = 0;
+	memset(&from->in, 0, sizeof from->in);
+	memset(&from->out, 0, sizeof from->out);
+	from->at = 0;
+}
+
+void
 conn_close(struct conn *c)
 {
 	if (c->fd != -1)

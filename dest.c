@@ -13,8 +13,8 @@
  * while one of the connections has it, so that no other sends it too.
  *
  * Where a row says `hold', mail is ready to go only up to `released', which is
- * never stored: what is not waits for dest_release.  All of it expires as other
- * mail does.
+ * never stored: what is not waits for dest_release, or for a relay that may take
+ * it (dests_held).  All of it expires as other mail does.
  *
  * Who gets a connection: those who want one stand in a line, and each gets one
  * in its turn.  A destination begins with one and earns one more with each
@@ -311,7 +311,7 @@ dest_take(struct destination *d, const struct id *id)
 }
 
 struct message *
-dest_next(struct destination *d)
+dest_next(struct destination *d, bool held)
 {
 	struct id *more;
 	struct message *m = NULL;
@@ -319,7 +319,7 @@ dest_next(struct destination *d)
 	if (!d->owner->delivers || (more = grow(d->sending, &d->sending_room, d->sending_count, sizeof *more)) == NULL)
 		return NULL;
 	d->sending = more;
-	while (m == NULL && dest_ready(d) > 0) {
+	while (m == NULL && (held ? d->count : dest_ready(d)) > 0) {
 		struct id id = dest_pop(d);
 
 		errno = 0;
@@ -591,6 +591,17 @@ dests_asked(const struct vserver *v, const char *what, const struct destination 
 
 	while (d != NULL && (d->owner != v || !dest_asked(d, what)))
 		d = dests_after(d);
+	return d;
+}
+
+struct destination *
+dests_held(const struct vserver *v, const char *what, const char *account)
+{
+	struct destination *d = NULL;
+
+	while ((d = dests_asked(v, what, d)) != NULL)
+		if (d->count > 0 && config_collects(v->conf, d->name, account))
+			break;
 	return d;
 }
 

@@ -15,6 +15,10 @@
  *	RESET     they            RSET was said, after a transaction that failed
  *	QUIT      they            QUIT was said
  *
+ * One on a connection that somebody else made and turned round (ATRN) begins in
+ * GREETING, sends what is held for his account, one destination after another,
+ * and ends; where it breaks, nobody else is tried.
+ *
  * What is true: m != NULL from ENVELOPE to RESET, and after a connection was
  * lost, while the next candidate is tried.  relay_say and relay_heard are
  * mirrors: what we say in each state, and what an answer means in it.
@@ -90,6 +94,8 @@ struct relay {
 	bool line_start;		/* and what is said of it is at a line's beginning */
 	struct buf transcript;
 	struct exchange exchange;
+	/* on a connection that was turned round: who asked, and for what; or NULL */
+	char *account, *domains;
 };
 
 static struct relay **relays;
@@ -99,7 +105,6 @@ static size_t relay_most = SIZE_MAX;
 static void relay_say(struct relay *r);
 static void candidate_failed(struct relay *r, bool permanent);
 static void route_follow(struct relay *r);
-static bool relays_full(const struct destination *d);
 
 /* ---- what is said ---------------------------------------------------------------------- */
 
@@ -584,7 +589,7 @@ say_hello(struct relay *r, bool helo)
 	r->helo = helo;
 	r->offers = 0;
 	r->rcpt_max = RCPTS_MAX;
-	r->mail_max = r->conf->per_connection;
+	r->mail_max = r->account != NULL ? LLONG_MAX : r->conf->per_connection;	/* there is no next one */
 	enter(r, HELLO, COMMAND_WAIT);
 	say(r, "%s %s", helo ? "HELO" : "EHLO", name);
 }
@@ -629,7 +634,7 @@ lost(struct relay *r, const char *why)
 	}
 	if (doubtful)
 		log_doubtful(r);
-	verdict(r, RCPT_TAKEN, r->state == VERDICT ? RCPT_DEFERRED : RCPT_OPEN);
+	verdict(r, RCPT_TAKEN, r->state == VERDICT && r->account == NULL ? RCPT_DEFERRED : RCPT_OPEN);
 	if (recipient_next(r, 0) < r->m->env.count && (r->sent == 0 || r->state == VERDICT)) {
 		candidate_failed(r, false);
 		return;
@@ -684,14 +689,39 @@ relay_heard(struct relay *r)
 	}
 }
 
+/* Is there something to send on this connection? */
+static bool
+work(const struct relay *r)
+{
+	return r->account != NULL ? r->dest->count > 0 : dest_ready(r->dest) > 0;
+}
+
+/* Where all has been sent that was held, another of the account's destinations
+ * takes its place. */
+static void
+next_destination(struct relay *r)
+{
+	struct destination *before = r->dest, *d = dests_held(before->owner, r->domains, r->account);
+
+	if (d == NULL || before->count > 0)
+		return;
+	dest_connections(d, 1);
+	r->dest = d;
+	dest_connections(before, -1);
+}
+
 /* Take another message, if there is one and we may. */
 static void
 next_message(struct relay *r)
 {
-	if (r->m == NULL && r->sent < r->mail_max && relay_most > 0 && (r->m = dest_next(r->dest)) != NULL && r->sent > 0)
+	bool turned = r->account != NULL;
+
+	if (turned && r->m == NULL)
+		next_destination(r);
+	if (r->m == NULL && r->sent < r->mail_max && relay_most > 0 && (r->m = dest_next(r->dest, turned)) != NULL && r->sent > 0)
 		buf_free(&r->transcript);
 	if (r->m == NULL) {
-		if (r->sent >= r->mail_max || relays_full(r->dest))
+		if (r->sent >= r->mail_max || relays_full(r->dest->owner) || (turned && !work(r)))
 			quit(r);
 	} else if (acceptable(r))
 		transaction_begin(r);
@@ -796,7 +826,7 @@ exhausted(struct relay *r)
 	r->state = OVER;
 	memcpy(r->words, r->route.words, sizeof r->words);
 	if (r->route.permanent) {
-		if (r->m != NULL || (r->m = dest_next(d)) != NULL) {
+		if (r->m != NULL || (r->m = dest_next(d, false)) != NULL) {
 			verdict(r, RCPT_OPEN, RCPT_REJECTED);
 			message_done(r);
 		}
@@ -835,14 +865,25 @@ route_follow(struct relay *r)
 		exhausted(r);
 }
 
-/* This candidate is none: words say why. */
+/* This candidate is none: words say why.  Who has turned round his connection is
+ * the only one: what he did not take is held on. */
 static void
 candidate_failed(struct relay *r, bool permanent)
 {
+	char safe[WORDS_SIZE];
+
 	transcribe(r, '=', r->words, strlen(r->words));
 	r->dest->owner->counts[CONNECTION_ERRORS]++;
 	conn_count(&r->conn, r->dest->owner->counts);
 	conn_close(&r->conn);
+	if (r->account != NULL) {
+		log_line("- turned server=\"%s\" host=%s reason=\"%s\"", r->conf->name, r->route.text,
+		    text_safe(safe, sizeof safe, r->words, strlen(r->words)));
+		if (r->m != NULL)
+			message_done(r);
+		r->state = OVER;
+		return;
+	}
 	route_failed(&r->route, permanent, "%s", r->words);
 	route_follow(r);
 }
@@ -867,38 +908,75 @@ step_connect(struct relay *r)
 /* ---- all of them ---------------------------------------------------------------------------------- */
 
 /* Who else wants a connection gets this one when it has nothing to do. */
-static bool
-relays_full(const struct destination *d)
+bool
+relays_full(const struct vserver *v)
 {
-	return relay_count >= relay_most || d->owner->relays >= d->owner->conf->relays;
+	return relay_count >= relay_most || v->relays >= v->conf->relays;
 }
 
-/* A connection for this destination, beginning with the question where it is. */
-static int
-relay_start(struct destination *d)
+/* One for this destination, without a connection yet; NULL: out of memory. */
+static struct relay *
+relay_new(struct destination *d)
 {
 	const struct server *s = d->owner->conf;
 	const struct domain *row = config_domain(s, d->name);
 	struct relay **more = grow(relays, &relay_room, relay_count, sizeof *more), *r;
 
 	if (more == NULL)
-		return -1;
+		return NULL;
 	relays = more;
 	if ((r = memory(NULL, sizeof *r)) == NULL)
-		return -1;
+		return NULL;
 	memset(r, 0, sizeof *r);
 	relays[relay_count++] = r;
 	r->dest = d;
 	r->conf = s;
 	config_hold(s->config);
-	r->number = trace_number();
 	r->began = now.tick;
 	r->slot = SIZE_MAX;
 	r->conn.fd = -1;
 	r->helo_only = row != NULL && row->helo_only;
 	dest_connections(d, 1);
-	route_begin(&r->route, s, d->name);
+	return r;
+}
+
+/* Beginning with the question where it is. */
+static int
+relay_start(struct destination *d)
+{
+	struct relay *r = relay_new(d);
+
+	if (r == NULL)
+		return -1;
+	r->number = trace_number();
+	route_begin(&r->route, r->conf, d->name);
 	route_follow(r);
+	return 0;
+}
+
+int
+relay_turn(struct session *s, struct destination *d, const char *domains)
+{
+	char *account = text_copy(s->account), *copy = text_copy(domains), who[ADDR_TEXT + 8], safe[300], names[600];
+	struct relay *r = account != NULL && copy != NULL ? relay_new(d) : NULL;
+
+	if (r == NULL) {
+		free(account);
+		free(copy);
+		return -1;
+	}
+	d->owner->counts[OUTBOUND]++;
+	r->account = account;
+	r->domains = copy;
+	r->number = s->number;
+	r->began = s->began;
+	route_begin(&r->route, r->conf, "");
+	conn_move(&r->conn, &s->conn);
+	snprintf(r->route.text, sizeof r->route.text, "%s", addr_text_port(&r->conn.peer, who));
+	log_line("- turned server=\"%s\" client=%s account=%s domains=%s", r->conf->name, who,
+	    text_safe(safe, sizeof safe, account, strlen(account)), *copy ? text_safe(names, sizeof names, copy, strlen(copy)) : "*");
+	transcribe(r, '=', r->route.text, strlen(r->route.text));
+	enter(r, GREETING, GREETING_WAIT);
 	return 0;
 }
 
@@ -915,6 +993,8 @@ relay_free(struct relay *r)
 	route_end(&r->route);
 	buf_free(&r->transcript);
 	buf_free(&r->seven);
+	free(r->account);
+	free(r->domains);
 	config_release(r->conf->config);
 	free(r);
 }
@@ -950,7 +1030,7 @@ relay_step(struct relay *r, short events)
 		route_follow(r);
 		return;
 	}
-	if (r->deadline <= now.tick && r->state == READY && dest_ready(r->dest) == 0)
+	if (r->deadline <= now.tick && r->state == READY && !work(r))
 		quit(r);
 	else if (r->deadline <= now.tick && r->state != READY)
 		lost(r, r->state == CONNECT ? "cannot be connected to: no answer" : "was silent for too long");
@@ -998,7 +1078,7 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			slots[n].events |= POLLOUT;	/* there is more to say */
 		if (r->deadline < *until)
 			*until = r->deadline;
-		if (r->state == READY && dest_ready(r->dest) > 0)
+		if (r->state == READY && work(r))
 			*until = now.tick;
 	}
 	return n;
@@ -1012,7 +1092,7 @@ relays_step(const struct pollfd *slots, size_t n)
 		short events = r->slot < n ? slots[r->slot].revents : 0;
 		msec due = r->state == LOOKUP ? r->route.dns.deadline : r->deadline;
 
-		if (events != 0 || due <= now.tick || (r->state == READY && dest_ready(r->dest) > 0))
+		if (events != 0 || due <= now.tick || (r->state == READY && work(r)))
 			relay_step(r, events);
 		r->slot = SIZE_MAX;
 		if (r->state == OVER) {

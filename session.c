@@ -220,10 +220,11 @@ tx_end(struct session *s)
 		s->state = s->helo ? IDLE : GREET;
 }
 
+/* ATRN and TURN are for those who can say who they are. */
 static bool
 offers(const struct session *s, int extension)
 {
-	return config_offers(s->conf, extension);
+	return config_offers(s->conf, extension) && (turn_account != NULL || !(extension & (EXT_ATRN | EXT_TURN)));
 }
 
 /* What stopped a message: the disk, or the lack of it. */
@@ -357,7 +358,7 @@ struct verb;
 typedef void handler(struct session *, const struct verb *, char *argument);
 
 static handler do_hello, do_mail, do_rcpt, do_data, do_bdat, do_rset, do_noop, do_vrfy,
-    do_help, do_quit, do_etrn, do_absent, do_foreign;
+    do_help, do_quit, do_etrn, do_turn, do_absent, do_foreign;
 
 #define IN(state) (1u << (state))
 #define ANY       (IN(GREET) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
@@ -386,6 +387,8 @@ static const struct verb {
 	{ "STARTTLS", do_absent, ANY, true, false, 0, NULL },
 	{ "AUTH", do_absent, ANY, true, false, 0, NULL },
 	{ "ETRN", do_etrn, IN(IDLE), true, false, EXT_ETRN, "ETRN [@|#]node" },
+	{ "ATRN", do_turn, IN(IDLE), true, false, EXT_ATRN, "ATRN [domain,...]" },
+	{ "TURN", do_turn, IN(IDLE), true, true, EXT_TURN, "TURN" },
 	{ "ETRN", do_absent, ANY, true, false, 0, NULL },
 	{ "TURN", do_absent, ANY, true, false, 0, NULL },
 	{ "ATRN", do_absent, ANY, true, false, 0, NULL },
@@ -765,6 +768,20 @@ do_etrn(struct session *s, const struct verb *v, char *argument)
 	enum reply r = turn_release(s, argument, count);
 
 	reply(s, r, r == R_SYNTAX ? v->syntax : argument, count);
+}
+
+/* From here on we are the client; or the session ends, for want of memory. */
+static void
+do_turn(struct session *s, const struct verb *v, char *argument)
+{
+	struct destination *first;
+	enum reply r = turn_check(s, argument, &first);
+
+	reply(s, r, r == R_SYNTAX ? v->syntax : v->name);
+	if (r != R_TURNED || s->state == CLOSE)
+		return;
+	relay_turn(s, first, argument);
+	hang_up(s, false);
 }
 
 static void
@@ -1239,6 +1256,7 @@ session_new(struct vserver *v, int fd, int to, const struct addr *peer, const st
 	s->number = trace_number();
 	s->began = now.tick;
 	s->deadline = now.tick + PROXY_WAIT;
+	s->account = turn_account != NULL && *turn_account != '\0' ? text_copy(turn_account) : NULL;
 	v->sessions++;
 	v->counts[INBOUND]++;
 	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
@@ -1295,6 +1313,7 @@ session_free(struct session *s)
 	free(s->client.names);
 	conn_close(&s->conn);
 	free(s->helo);
+	free(s->account);
 	s->owner->sessions--;
 	config_release(s->conf->config);
 	free(s);

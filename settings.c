@@ -137,7 +137,7 @@ const struct setting settings[] = {
 	{ MESSAGES, EXTENSIONS, "extensions", S(hidden), "", 0, 0, NULL,
 	  "metabase: SmtpInboundCommandSupportOptions",
 	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP "
-	  "-ETRN." },
+	  "-ETRN -ATRN -TURN." },
 	{ MESSAGES, NUMBER, "per-connection", S(per_connection), "20", 1, UNLIMITED, NULL,
 	  "Messages: Limit number of messages per connection to",
 	  "How many messages we send on one connection to another server before it is closed and the next one is opened. "
@@ -236,9 +236,13 @@ const struct setting settings[] = {
 	  "Greet with HELO, and use no extension." },
 	{ DOMAIN, YESNO, "hold", D(hold), "no", 0, 0, NULL,
 	  "Remote domain: Queue messages for remote triggered delivery",
-	  "Mail for this domain waits in Queue until its host asks for it: by ETRN, and what waits by then is sent to the domain's smart-host or MX. "
-	  "The server's smart host is not for such mail. It expires as other mail does." },
-	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "hold-accounts"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
+	  "Mail for this domain waits in Queue until its host asks for it: by ETRN, and what waits by then is sent to the domain's smart-host or MX; "
+	  "or, where there are hold-accounts, by ATRN or TURN. The server's smart host is not for such mail. It expires as other mail does." },
+	{ DOMAIN, NAMES, "hold-accounts", D(hold_accounts), "", 0, 0, NULL,
+	  "Remote domain: Accounts authorized to use ATRN",
+	  "Who may collect held mail: an account of this list, once authenticated, by ATRN (RFC 2645) or TURN, on the connection that it asks on. "
+	  "With any, ETRN is refused for the domain. Nobody can authenticate in this build yet, so such mail waits until it expires." },
+	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
 	LATER_IN(DOMAIN, "extensions"),
 };
 

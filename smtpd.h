@@ -187,10 +187,11 @@ enum extension {		/* bits; what EHLO can offer */
 	EXT_CHUNKING   = 1 << 4, EXT_SMTPUTF8   = 1 << 5,
 	EXT_DSN        = 1 << 6, EXT_STATUS     = 1 << 7,
 	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9,
-	EXT_ETRN       = 1 << 10
+	EXT_ETRN       = 1 << 10, EXT_ATRN      = 1 << 11,
+	EXT_TURN       = 1 << 12
 };
 
-#define EXT_COUNT 11
+#define EXT_COUNT 13
 
 /* One of the model's two radio buttons with the list below it. */
 struct access {
@@ -230,6 +231,12 @@ struct hop {
 	struct hop *next;
 };
 
+/* One of several names that the operator wrote. */
+struct name {
+	char *text;
+	struct name *next;
+};
+
 #define RETRIES_MAX 16		/* intervals in a schedule */
 
 enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
@@ -241,6 +248,7 @@ struct domain {
 	long long quota;	/* octets in that folder */
 	bool allow_relay, helo_only;
 	bool hold;		/* its mail waits to be asked for */
+	struct name *hold_accounts;	/* by these, ATRN; NULL: by anybody, ETRN */
 	struct hop *smart_host;
 	struct place place;
 	struct place *said;	/* as in struct server */
@@ -312,7 +320,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS,
+	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -639,6 +647,7 @@ struct session {
 	struct exchange exchange;
 	int errors;
 	int asked;			/* ETRN so far */
+	char *account;			/* who it is, by AUTH; NULL: nobody in particular */
 	char *helo;
 	struct tx *tx;
 	long long received;		/* octets of messages so far */
@@ -650,14 +659,15 @@ struct session {
 /* Every reply we have, in the order of its code: the table is in reply.c. */
 enum reply {
 	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
-	R_RELEASING, R_NONE_HELD, R_VERIFY, R_RELEASED, R_GO_AHEAD, R_HELP,
+	R_RELEASING, R_TURNED, R_NONE_HELD, R_VERIFY, R_RELEASED, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_RELAY_LATER, R_NAME_LATER,
-	R_DISK, R_UNFINISHED, R_SPACE, R_QUOTA, R_RCPTS, R_NO_RELEASE, R_NOT_HELD,
+	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
+	R_DISK, R_UNFINISHED, R_NO_TURN, R_SPACE, R_QUOTA, R_RCPTS,
+	R_NO_MAIL, R_NO_RELEASE, R_NOT_HELD, R_BY_ACCOUNT,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
-	R_BODY, R_NO_HELP, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+	R_FOLLOWED, R_BODY, R_NO_HELP, R_AUTH_FIRST, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
 };
 
 struct reply_row {
@@ -789,6 +799,8 @@ void trace_line(unsigned long number, msec since, const char *state, char side,
 
 void conn_open(struct conn *c, int fd, int to);	/* takes the first descriptor */
 void conn_close(struct conn *c);		/* idempotent */
+/* It is the other's from now on, with what it has received and not yet sent. */
+void conn_move(struct conn *to, struct conn *from);
 void conn_want(const struct conn *c, bool reading, struct pollfd *slot);
 /* Receive what is there: 1 something, 0 nothing yet, -1 ended or broken. */
 int conn_receive(struct conn *c);
@@ -995,6 +1007,8 @@ const struct domain *config_domain(const struct server *s, const char *name);
 struct place config_place(const struct config *c, const char *name);
 bool domain_local(const struct domain *d);
 bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
+/* May this account have the mail that is held for this domain; NULL: may anybody? */
+bool config_collects(const struct server *s, const char *domain, const char *account);
 /* The path of one of its folders: relative ones are below the mailroot.  -1 with
  * errno: too long. */
 int config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE]);
@@ -1260,6 +1274,8 @@ struct destination *dests_after(const struct destination *d);	/* all, one after 
  * by their names, "@a" and all below it, "#a" all that this row rules, "" all;
  * or NULL. */
 struct destination *dests_asked(const struct vserver *v, const char *what, const struct destination *after);
+/* One of these that holds mail this account may have; or NULL. */
+struct destination *dests_held(const struct vserver *v, const char *what, const char *account);
 /* Nothing of v waits here any more: it is on disk, and read again now, or not. */
 void dests_forget(struct vserver *v, bool again);
 void dests_close(void);
@@ -1269,9 +1285,9 @@ size_t dest_ready(const struct destination *d);
 /* Let what is held there go, by the ordinary way; how many that are.  *going:
  * some did before. */
 size_t dest_release(struct destination *d, bool *going);
-/* Open the next message of its queue that may go: its recipients there are chosen.
- * NULL: none.  dest_done says that it is no longer in hand. */
-struct message *dest_next(struct destination *d);
+/* Open the next message of its queue: its recipients there are chosen.  held:
+ * may it be one that is?  NULL: none.  dest_done says that it is no longer in hand. */
+struct message *dest_next(struct destination *d, bool held);
 void dest_done(struct destination *d, const struct id *id);
 int dest_put(struct destination *d, const struct id *id);	/* it waits; -1: no memory */
 /* A connection more or less: may free it. */
@@ -1298,6 +1314,12 @@ bool relay_end(size_t i);		/* false: it has said what it cannot take back */
 size_t relays_want(struct pollfd *slots, size_t room, msec *until);
 void relays_step(const struct pollfd *slots, size_t n);
 void relays_start(void);			/* connect where mail waits */
+/* Is there no room for one more? */
+bool relays_full(const struct vserver *v);
+/* Turn the connection of a session round: it is ours now, and we send what is
+ * held at d and whatever else of these domains its account may have (see
+ * dests_held).  -1: out of memory, and nothing has happened. */
+int relay_turn(struct session *s, struct destination *d, const char *domains);
 void relays_close(void);
 
 /* ---- reply.c: all we ever say ------------------------------------------------- */
@@ -1349,9 +1371,16 @@ int why(const char *file, int count, char **words);
 
 /* ---- turn.c: held mail is asked for ------------------------------------------------ */
 
+/* Who every new session is; tests set it, until there is AUTH.  NULL: nobody can
+ * say who he is; "": he has not yet. */
+extern const char *turn_account;
+
 /* ETRN: release it; what to reply, for the most part about how many that are. */
 #define COUNT_SIZE 24
 enum reply turn_release(struct session *s, const char *node, char count[COUNT_SIZE]);
+/* ATRN, TURN: R_TURNED when the connection can be turned round, *first then
+ * holds mail for it; or a refusal. */
+enum reply turn_check(const struct session *s, const char *domains, struct destination **first);
 
 /* ---- session.c: we are the server ------------------------------------------ */
 

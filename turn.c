@@ -1,17 +1,21 @@
 /*
- * turn.c - mail that is held is asked for: ETRN, RFC 1985.
+ * turn.c - mail that is held is asked for: ETRN, ATRN, TURN.
  *
- * Anybody may ask; the mail goes by a new connection to the domain's own host, so
- * he who lies gains nothing.
+ *	ETRN   RFC 1985   anybody may ask; the mail goes by a new connection to the
+ *	                  domain's own host, so he who lies gains nothing
+ *	ATRN   RFC 2645   an account asks, for some of its domains or all of them;
+ *	                  the mail goes on this connection, whose sides change roles
+ *	TURN   RFC 821    the same, for all
  *
  * How ETRN is answered: 253 with the number of messages that it released; 250
  * when those that wait were released before, so that the queue is going; 251
  * when none wait.  We always know which, so 252 is never said.  459 when the
- * domain's mail is not held; 458 when nothing is delivered, or when a session has
- * asked too often.  A queue, `#NAME', is a
+ * domain's mail is not held, or only for accounts; 458 when nothing is
+ * delivered, or when a session has asked too often.  A queue, `#NAME', is a
  * domain's row in the configuration.
  *
- * Here are the rules; what waits is dest.c's.
+ * Here are the rules; what waits is dest.c's, and the connection that has been
+ * turned round relay.c's.
  */
 #include "smtpd.h"
 
@@ -19,6 +23,8 @@
 #include <string.h>
 
 #define ASKED_MAX 100		/* ETRN in one session */
+
+const char *turn_account;
 
 /* "domain", "@domain", "#row". */
 static bool
@@ -32,17 +38,23 @@ node_valid(const char *node)
 	return domain_valid(node, strlen(node));
 }
 
-/* Could mail be held that this means? */
-static bool
-node_holds(const struct server *s, const char *node)
+/* R_RELEASED when mail could be held that this means, and that anybody may ask
+ * for. */
+static enum reply
+node_refusal(const struct server *s, const char *node)
 {
 	const struct domain *row = config_domain(s, node);
+	enum reply r = R_NOT_HELD;
 
-	for (const struct domain *d = s->domains; d != NULL; d = d->next)
-		if (d->hold && (d == row || (*node == '#' && text_compare(d->name, node + 1) == 0) ||
+	for (const struct domain *d = s->domains; d != NULL; d = d->next) {
+		if (!d->hold || !(d == row || (*node == '#' && text_compare(d->name, node + 1) == 0) ||
 		    (*node == '@' && (d == config_domain(s, node + 1) || domain_below(d->name, node + 1)))))
-			return true;
-	return false;
+			continue;
+		if (d->hold_accounts == NULL)
+			return R_RELEASED;
+		r = R_BY_ACCOUNT;
+	}
+	return r;
 }
 
 enum reply
@@ -52,16 +64,65 @@ turn_release(struct session *s, const char *node, char count[COUNT_SIZE])
 	struct destination *d = NULL;
 	size_t n = 0;
 	bool going = false;
+	enum reply r;
 
 	if (!node_valid(node))
 		return R_SYNTAX;
-	if (!node_holds(s->conf, node))
-		return R_NOT_HELD;
+	if ((r = node_refusal(s->conf, node)) != R_RELEASED)
+		return r;
 	if (!v->delivers || s->asked++ >= ASKED_MAX)
 		return R_NO_RELEASE;
 	while ((d = dests_asked(v, node, d)) != NULL)
-		if (d->hold)
+		if (config_collects(v->conf, d->name, NULL))
 			n += dest_release(d, &going);
 	snprintf(count, COUNT_SIZE, "%lu", (unsigned long)n);
 	return n > 0 ? R_RELEASED : going ? R_RELEASING : R_NONE_HELD;
+}
+
+/* R_TURNED when the account may have the mail of all these domains, or, where
+ * none is named, of any. */
+static enum reply
+domains_refusal(const struct server *s, const char *domains, const char *account)
+{
+	char name[DOMAIN_MAX + 1];
+	enum reply r = R_TURNED;
+	size_t n;
+
+	if (*domains == '\0') {
+		const struct domain *d = s->domains;
+
+		while (d != NULL && !config_collects(s, d->name, account))
+			d = d->next;
+		return d != NULL ? R_TURNED : R_NOT_YOURS;
+	}
+	for (;; domains += n + 1) {
+		n = strcspn(domains, ",");
+		if (!domain_valid(domains, n))
+			return R_SYNTAX;
+		snprintf(name, sizeof name, "%.*s", (int)n, domains);
+		if (!config_collects(s, name, account))
+			r = R_NOT_YOURS;
+		if (domains[n] == '\0')
+			return r;
+	}
+}
+
+/* What follows in the same packet was said before our reply could be read: it
+ * must not be taken for what the other side says as a server. */
+enum reply
+turn_check(const struct session *s, const char *domains, struct destination **first)
+{
+	enum reply r;
+	size_t n;
+
+	if (s->account == NULL)
+		return R_AUTH_FIRST;
+	if ((r = domains_refusal(s->conf, domains, s->account)) != R_TURNED)
+		return r;
+	if (!s->owner->delivers || relays_full(s->owner))
+		return R_NO_TURN;
+	if ((*first = dests_held(s->owner, domains, s->account)) == NULL)
+		return R_NO_MAIL;
+	conn_peek(&s->conn, &n);
+	return n > 0 || s->conn.ended ? R_FOLLOWED : R_TURNED;
 }

@@ -10,10 +10,13 @@ server() { cat <<-EOF
 	    messages { $2 }
 	    domain example.org default
 	    domain held.example remote { hold yes }
+	    domain branch.example remote { hold yes; hold-accounts anna }
 	}
 	EOF
 }
 all='PIPELINING SIZE 8BITMIME BINARYMIME CHUNKING SMTPUTF8 DSN ENHANCEDSTATUSCODES LIMITS HELP ETRN'
+# These are for those who can say who they are, as in the tests' server everybody has.
+case ${SMTPD##*/} in smtpd-test*) all="$all ATRN TURN" SESSION_ACCOUNT=anna; export SESSION_ACCOUNT ;; esac
 {
 	server whole 'max-size 2K; max-recipients 3'
 	server unlimited 'max-size unlimited'
@@ -47,6 +50,8 @@ probe() {
 	LIMITS)         answers '452 *' "$from" "$to" 'RCPT TO:<a>' 'RCPT TO:<b>' 'RCPT TO:<c>' ;;
 	HELP)           answers '214 *' HELP ;;
 	ETRN)           answers '251 *' 'ETRN held.example' ;;
+	ATRN)           answers '453 *' ATRN ;;
+	TURN)           answers '453 *' TURN ;;
 	*)              fail "EHLO offers $1, which has no probe here" ;;
 	esac
 }

@@ -22,6 +22,7 @@ conf() { cat <<-END
 	    domain held.example remote { hold yes; smart-host $hop }
 	    domain *.held.example remote { hold yes; smart-host $hop }
 	    domain down.example remote { hold yes; smart-host [127.0.0.1]:1 }
+	    domain branch.example remote { hold yes; hold-accounts anna; smart-host $hop }
 	    ${1-}
 	}
 	END
@@ -51,6 +52,7 @@ start_server conf
 letter 1 a@held.example
 letter 2 b@held.example
 letter 3 c@deep.held.example
+letter 4 d@branch.example
 letter 5 e@down.example
 letter 6 f@held.example g@other.example
 note=$(grep -l '^X-Token: 1' m/Queue/*.eml); note=${note%.eml}.txt
@@ -69,21 +71,23 @@ kill -s USR1 "$(cat server.pid)"
 wait_for 'grep -q USR1 server.log'
 is "$(echo QUIT | say | wc -l | tr -d ' ')" 2
 gone ''
-! grep -q 'destination=\(held\|down\|deep\)' server.log || fail 'somebody tried to send what is held'
+! grep -q 'destination=\(held\|down\|deep\|branch\)' server.log || fail 'somebody tried to send what is held'
 ok 'it waits'
 
 # What waits by now, and no more; the one below is asked for by its name, or with @.
 is "$(etrn held.example)" '253 2.0.0 OK, pending messages for node held.example started: 3'
 gone '1:a@held.example 2:b@held.example 6:f@held.example '
 letter 7 h@held.example
-wait_for 'ls m/Queue/*.txt | wc -l | grep -q "^ *4$"'
+wait_for 'ls m/Queue/*.txt | wc -l | grep -q "^ *5$"'
+is "$(etrn branch.example)" '459 4.7.1 Node branch.example not allowed: its mail is collected by ATRN'
+gone '1:a@held.example 2:b@held.example 6:f@held.example '
 is "$(etrn @held.example)" '253 2.0.0 OK, pending messages for node @held.example started: 2'
 sent='1:a@held.example 2:b@held.example 3:c@deep.held.example 6:f@held.example 7:h@held.example '
 gone "$sent"
 is "$(etrn @held.example)" '251 2.0.0 OK, no messages waiting for node @held.example'
 is "$(grep -h '^x-receiver' m/Queue/*.eml | tr -d '\r' | sort | tr '\n' ' ')" \
-	'x-receiver: e@down.example x-receiver: g@other.example ' 'who waits on'
-is "$(ls m/Queue | sed 's/.*\.//' | sort | tr '\n' ' ')" 'eml eml txt txt ' 'notes of what has gone'
+	'x-receiver: d@branch.example x-receiver: e@down.example x-receiver: g@other.example ' 'who waits on'
+is "$(ls m/Queue | sed 's/.*\.//' | sort | tr '\n' ' ')" 'eml eml eml txt txt txt ' 'notes of what has gone'
 ok 'it is sent when it is asked for'
 
 # Who cannot be reached: what was released is mail like any other, by the schedule of one that cannot be reached. To ask
@@ -138,7 +142,7 @@ ok 'another configuration'
 reports() { grep -l "^Action: $1" m/Drop/* 2>/dev/null | wc -l | tr -d ' '; }
 rm -f m/Drop/*
 at 30000
-wait_for '[ "$(reports delayed)" -ge 5 ]'
+wait_for '[ "$(reports delayed)" -ge 6 ]'
 grep -l 'rfc822;l@held.example' m/Drop/* >report
 is "$(wc -l <report | tr -d ' ')" 1 'reports about letter 11'
 grep -q 'held until somebody asks for it' "$(cat report)" || fail "not told why: $(cat "$(cat report)")"
@@ -150,9 +154,9 @@ is "$(etrn nobody.example)" '459 4.7.1 Node nobody.example not allowed: no mail 
 letter 12 m@held.example
 is "$(reports delayed)" 0 'told twice'
 at 200000
-wait_for '[ "$(reports failed)" = 5 ]'
+wait_for '[ "$(reports failed)" = 6 ]'
 wait_for '[ "$(ls m/Queue/*.eml | wc -l)" -eq 1 ]'
-for i in e@down l@held; do
+for i in d@branch e@down l@held; do
 	grep -l "rfc822;$i.example" m/Drop/* >report || fail "no report about $i.example"
 	tr -d '\r' <"$(cat report)" | grep -q '^Status: 4.4.7$' || fail "another status of $i.example"
 done

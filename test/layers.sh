@@ -14,10 +14,10 @@ layers='
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config address conn log proxy rdns turn
+	session: reply parameter policy drop spool journal message config address conn log proxy rdns turn relay
 	reply: 
 	parameter: config address log
-	turn: dest config address log
+	turn: dest config address log relay conn
 	policy: config address log
 	rdns: dns address log
 	proxy: address

@@ -130,10 +130,13 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "messages { ndr-copy-to <> }\n}\n", "c.conf:3: ndr-copy-to: '<>' is no address\n" },
 	{ SERVER "domain here.example default { smart-host a; helo-only yes }\n}\n",
 	  "c.conf:2: 'smart-host' belongs in a remote domain\nc.conf:2: 'helo-only' belongs in a remote domain\n*" },
-	{ SERVER "domain here.example default { hold yes }\n}\n",
-	  "c.conf:2: 'hold' belongs in a remote domain\n*" },
-	{ SERVER HOME "domain b.example remote { hold 1; hold no }\n}\n",
-	  "c.conf:3: hold: '1' is none of: no yes\nc.conf:3: hold: already set on line 3\n" },
+	{ SERVER "domain here.example default { hold yes; hold-accounts a }\n}\n",
+	  "c.conf:2: 'hold' belongs in a remote domain\nc.conf:2: 'hold-accounts' belongs in a remote domain\n*" },
+	{ SERVER HOME "domain a.example remote {\nhold-accounts a b; hold-accounts }\n"
+	  "domain b.example remote { hold 1; hold no }\n}\n",
+	  "c.conf:4: hold-accounts: wants at least one value, got 0\n"
+	  "c.conf:5: hold: '1' is none of: no yes\nc.conf:5: hold: already set on line 5\n"
+	  "c.conf:3: hold-accounts: mail for 'a.example' is not held; say 'hold yes'\n" },
 	{ SERVER HOME "domain a.example remote { quota 1M\nhelo-only maybe; smart-host }\n}\n",
 	  "c.conf:4: helo-only: 'maybe' is none of: no yes\nc.conf:4: smart-host: wants at least one value, got 0\n"
 	  "c.conf:3: 'quota' belongs in a default domain\n" },
@@ -367,7 +370,8 @@ values(void)
 	    "    smart-host 192.0.2.1 \\[192.0.2.2]:1; reverse-dns require }\n"
 	    "  domain a.example default { drop D; quota 1024M }\n"
 	    "  domain b.example alias; domain *.c.example remote { allow-relay yes; helo-only yes; smart-host d:2 }\n"
-	    "  domain d.example remote { hold yes }\n"
+	    "  domain d.example remote { hold yes; hold-accounts anna bert; hold-accounts carl }\n"
+	    "  domain *.d.example remote { hold yes }\n"
 	    "}\ninclude part.conf");
 	if ((c = loaded("c.conf")) == NULL)
 		return;
@@ -399,8 +403,11 @@ values(void)
 	hops_are(s->smart_host, hops);
 	CHECK(config_domain(s, "x.c.example")->helo_only && config_domain(s, "x.c.example")->allow_relay);
 	hops_are(config_domain(s, "x.c.example")->smart_host, one_hop);
-	CHECK(config_domain(s, "D.example")->hold && !config_domain(s, "x.c.example")->hold);
-	CHECK(config_offers(s, EXT_ETRN));
+	CHECK(config_collects(s, "D.example", "anna") && config_collects(s, "d.example", "carl"));
+	CHECK(!config_collects(s, "d.example", NULL) && !config_collects(s, "d.example", "Anna") && !config_collects(s, "d.example", ""));
+	CHECK(config_collects(s, "x.d.example", NULL) && !config_collects(s, "x.d.example", "anna"));
+	CHECK(!config_collects(s, "x.c.example", NULL) && !config_collects(s, "a.example", NULL) && !config_collects(s, "nobody", NULL));
+	CHECK(config_offers(s, EXT_ETRN) && config_offers(s, EXT_ATRN) && config_offers(s, EXT_TURN));
 	CHECK(s->home != NULL && s->home == s->domains && s->home->quota == 1LL << 30);
 	CHECK_TEXT(s->home->drop, "D");
 	CHECK_TEXT(config_where(where, s, "max-hops"), "max-hops (c.conf:16)");
@@ -419,7 +426,7 @@ values(void)
 		CHECK(s->log.format == LOG_NONE && s->log_fields == 0xed0f && !s->log_local_time);
 		CHECK(s->max_size == 32 << 20 && s->max_session == UNLIMITED && s->max_recipients == 1000);
 		CHECK(s->line_endings == ENDINGS_NORMALIZE && s->hidden == 0 && s->local_retry == 3600000 && s->max_hops == 30);
-		CHECK(!config_offers(s, EXT_ETRN) && config_offers(s, EXT_DSN));
+		CHECK(!config_offers(s, EXT_ETRN) && !config_offers(s, EXT_ATRN) && config_offers(s, EXT_DSN));
 		CHECK(s->retry[0] == 900000 && s->retry[1] == 1800000 && s->retry[2] == 3600000 && s->retry[3] == 14400000 &&
 		    s->retry[4] == 0 && s->glitch_retry[0] == 60000 && s->glitch_retry[1] == 3);
 		CHECK(s->notify == 43200000 && s->expire == 172800000 && s->local_notify == 43200000 && s->local_expire == 172800000);

@@ -8,7 +8,7 @@ S* 250-HELP
 S: 250 ETRN
 C: HELP ETRN
 S: 214 2.0.0 ETRN [@|#]node
-# Not ours to ask for, and no name.
+# Not ours to ask for, no name, and mail for those who say who they are. Here nobody can: RFC 2645 is not offered.
 C: ETRN example.org
 S: 459 4.7.1 Node example.org not allowed: no mail is held for it
 C: ETRN other.example
@@ -17,6 +17,10 @@ C: ETRN @example.com
 S: 459 *
 C: ETRN #nobody
 S: 459 4.7.1 Node #nobody not allowed: no mail is held for it
+C: ETRN branch.example
+S: 459 4.7.1 Node branch.example not allowed: its mail is collected by ATRN
+C: ETRN @branch.example
+S: 459 4.7.1 Node @branch.example not allowed: its mail is collected by ATRN
 C: ETRN
 S: 501 5.5.4 Syntax: ETRN [@|#]node
 C: ETRN @
@@ -52,6 +56,8 @@ C: RCPT TO:<b@Held.Example>
 S: 250 *
 C: RCPT TO:<c@deep.in.held.example>
 S: 250 *
+C: RCPT TO:<d@branch.example>
+S: 250 *
 C: DATA
 S: 354 *
 C: .
@@ -68,7 +74,7 @@ C: ETRN @in.held.example
 S: 253 2.0.0 OK, pending messages for node @in.held.example started: 1
 C: ETRN #*.held.example
 S: 250 2.0.0 OK, queuing for node #[*].held.example started
-# @ is for all below it.
+# @ is for all below it that may be asked for so.
 C: ETRN @example
 S: 250 2.0.0 OK, queuing for node @example started
 # Too often is too often.
