@@ -46,6 +46,7 @@ static const struct {
 	[BAD_NDR]                = { "badmailed_messages_total", "reason=\"ndr of dsn\"", "" },
 	[BAD_NO_RECIPIENTS]      = { "badmailed_messages_total", "reason=\"no recipients\"", "" },
 	[ROUTING_LOOKUPS]        = { "routing_table_lookups_total", "", "Routing Table Lookups Total" },
+	[ETRN_MESSAGES]          = { "etrn_messages_total", "", "ETRN Messages Total" },
 };
 
 enum gauge { INBOUND_NOW, OUTBOUND_NOW, REMOTE_QUEUE, REMOTE_RETRY, UNDELIVERABLE, RUNS, QUEUE_FILES, QUEUE_BYTES,

@@ -75,6 +75,7 @@ turn_release(struct session *s, const char *node, char count[COUNT_SIZE])
 	while ((d = dests_asked(v, node, d)) != NULL)
 		if (config_collects(v->conf, d->name, NULL))
 			n += dest_release(d, &going);
+	v->counts[ETRN_MESSAGES] += (long long)n;
 	snprintf(count, COUNT_SIZE, "%lu", (unsigned long)n);
 	return n > 0 ? R_RELEASED : going ? R_RELEASING : R_NONE_HELD;
 }

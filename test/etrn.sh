@@ -88,6 +88,7 @@ is "$(etrn @held.example)" '251 2.0.0 OK, no messages waiting for node @held.exa
 is "$(grep -h '^x-receiver' m/Queue/*.eml | tr -d '\r' | sort | tr '\n' ' ')" \
 	'x-receiver: d@branch.example x-receiver: e@down.example x-receiver: g@other.example ' 'who waits on'
 is "$(ls m/Queue | sed 's/.*\.//' | sort | tr '\n' ' ')" 'eml eml eml txt txt txt ' 'notes of what has gone'
+[ -n "$("$SMTPD" -f conf status metrics | grep '^smtpd_etrn_messages_total{server="s"} 5$')" ] || fail 'they are not counted'
 ok 'it is sent when it is asked for'
 
 # Who cannot be reached: what was released is mail like any other, by the schedule of one that cannot be reached. To ask
