@@ -1247,16 +1247,20 @@ domain_local(const struct domain *d)
 	return d != NULL && d->kind != DOMAIN_REMOTE;
 }
 
-bool
-config_offers(const struct server *s, int extension)
+int
+extensions_hidden(int hidden)
 {
-	int hidden = s->hidden | s->useless;
-
 	if (hidden & EXT_CHUNKING)
 		hidden |= EXT_BINARYMIME;	/* which is nothing without it */
 	if (hidden & EXT_8BITMIME)	/* which brings BODY; and RFC 6531 3.1 item 7 */
 		hidden |= EXT_BINARYMIME | EXT_SMTPUTF8;
-	return !(hidden & extension);
+	return hidden;
+}
+
+bool
+config_offers(const struct server *s, int extension)
+{
+	return !(extensions_hidden(s->hidden | s->useless) & extension);
 }
 
 bool

@@ -76,7 +76,8 @@ struct relay {
 	struct route route;		/* where it is */
 	/* what it said */
 	bool helo_only, helo;
-	unsigned offers;		/* of enum extension */
+	unsigned offers;		/* of enum extension, and */
+	unsigned hidden;		/* those that are not used */
 	long long size_limit, rcpt_max, mail_max;
 	int code, lines;
 	char words[WORDS_SIZE];		/* its last reply, or our own for what happened */
@@ -567,8 +568,11 @@ heard_offer(struct relay *r, const char *text)
 	const char *value;
 
 	for (size_t i = 0; i < EXT_COUNT; i++)
-		if (text_prefix(text, extension_name[i]) && strchr(" =", text[strlen(extension_name[i])]) != NULL)
+		if (text_prefix(text, extension_name[i]) && strchr(" =", text[strlen(extension_name[i])]) != NULL) {
+			if (r->hidden & 1u << i)
+				return;
 			r->offers |= 1u << i;
+		}
 	if (text_prefix(text, "SIZE "))
 		r->size_limit = strtoll(text + 5, NULL, 10);
 	if (!text_prefix(text, "LIMITS "))	/* RFC 9422 */
@@ -936,6 +940,7 @@ relay_new(struct destination *d)
 	r->slot = SIZE_MAX;
 	r->conn.fd = -1;
 	r->helo_only = row != NULL && row->helo_only;
+	r->hidden = row != NULL ? (unsigned)extensions_hidden(row->hidden) : 0;
 	dest_connections(d, 1);
 	return r;
 }

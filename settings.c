@@ -242,8 +242,11 @@ const struct setting settings[] = {
 	  "Remote domain: Accounts authorized to use ATRN",
 	  "Who may collect held mail: an account of this list, once authenticated, by ATRN (RFC 2645) or TURN, on the connection that it asks on. "
 	  "With any, ETRN is refused for the domain. Nobody can authenticate in this build yet, so such mail waits until it expires." },
+	{ DOMAIN, EXTENSIONS, "extensions", D(hidden), "", 0, 0, NULL,
+	  "not in the model",
+	  "What not to use of what is offered there, as '-NAME ...'; the names are those of 'extensions' in messages. "
+	  "For a server that offers what it does not do." },
 	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
-	LATER_IN(DOMAIN, "extensions"),
 };
 
 const size_t settings_count = sizeof settings / sizeof *settings;

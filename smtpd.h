@@ -250,6 +250,7 @@ struct domain {
 	bool hold;		/* its mail waits to be asked for */
 	struct name *hold_accounts;	/* by these, ATRN; NULL: by anybody, ETRN */
 	struct hop *smart_host;
+	int hidden;		/* extensions not used */
 	struct place place;
 	struct place *said;	/* as in struct server */
 	struct domain *next;
@@ -1006,7 +1007,9 @@ const struct domain *config_domain(const struct server *s, const char *name);
 /* Where a setting of the top level was given. */
 struct place config_place(const struct config *c, const char *name);
 bool domain_local(const struct domain *d);
-bool config_offers(const struct server *s, int extension);	/* not hidden, nor nothing without one that is */
+/* These, and those that are nothing without one of them. */
+int extensions_hidden(int hidden);
+bool config_offers(const struct server *s, int extension);	/* is it none of those, and of use? */
 /* May this account have the mail that is held for this domain; NULL: may anybody? */
 bool config_collects(const struct server *s, const char *domain, const char *account);
 /* The path of one of its folders: relative ones are below the mailroot.  -1 with
