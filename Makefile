@@ -27,7 +27,6 @@ REST = console.o \
 	reply.o \
 	parameter.o \
 	turn.o \
-	policy.o \
 	proxy.o \
 	rdns.o \
 	pickup.o \
@@ -40,10 +39,12 @@ REST = console.o \
 	journal.o \
 	mime.o \
 	view.o \
+	policy.o \
 	message.o \
 	route.o \
 	config.o \
 	process.o \
+	names.o \
 	settings.o \
 	dns.o \
 	address.o \

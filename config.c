@@ -74,6 +74,9 @@ config_release(struct config *c)
 
 	if (--c->holds > 0)
 		return;
+	for (const struct server *s = c->servers; s != NULL; s = s->next)
+		for (const struct domain *d = s->domains; d != NULL; d = d->next)
+			names_free(d->names);
 	for (m = c->memory; m != NULL; m = next) {
 		next = m->next;
 		free(m);
@@ -1019,8 +1022,9 @@ check_domain(struct parser *p, struct server *s, struct domain *d)
 		if (text_compare(e->name, d->name) == 0)
 			fault(p, &d->place, "domain '%s' stands on line %d already", shown(d->name), e->place.line);
 	for (size_t i = 0; i < settings_count; i++) {
-		bool remote = settings[i].offset != offsetof(struct domain, drop) &&
-		    settings[i].offset != offsetof(struct domain, quota);
+		size_t at = settings[i].offset;
+		bool remote = at != offsetof(struct domain, drop) && at != offsetof(struct domain, quota) &&
+		    at != offsetof(struct domain, recipients) && at != offsetof(struct domain, aliases);
 
 		if (d->said[i].line != 0 && remote != (d->kind == DOMAIN_REMOTE))
 			fault(p, &d->said[i], "'%s' belongs in a %s domain", settings[i].name,
@@ -1055,8 +1059,31 @@ check_folder(struct parser *p, const struct place *where, const char *name, cons
 			fault(p, where, "%s: '%s' would lie in %s, where mail would be taken for something else",
 			    name, shown(folder), ours[i]);
 	}
-	if (strncmp(folder, "maildir:", 8) == 0)
-		fault(p, where, "%s: 'maildir:' is not in this build yet", name);
+}
+
+/* Where mail for our own domains goes, and who has any. */
+static void
+check_home(struct parser *p, const struct server *s, struct domain *d)
+{
+	const char *folder = d->drop, *name;
+
+	if (strncmp(folder, "maildir:", 8) == 0) {
+		d->maildir = folder += 8;
+		if ((name = strchr(folder, '%')) != NULL && (name[1] != 'u' || strchr(name + 1, '%') != NULL))
+			fault(p, &d->place, "drop: '%s': one %%u can stand in it, for the recipient's name, and no other %%", shown(folder));
+		else if (name != NULL && (name[-1] != '/' || name - folder < 2 || (name[2] != '/' && name[2] != '\0')))
+			fault(p, &d->place, "drop: %%u is a folder's whole name, in a folder, such as maildir:Mail/%%u");
+		else if (name != NULL && d->recipients == NULL)
+			fault(p, &d->place, "drop: %%u needs 'recipients FILE', for only who stands there can have a folder");
+		else if (*folder == '\0')
+			fault(p, &d->place, "drop: 'maildir:' wants a folder");
+	}
+	check_folder(p, &d->place, "drop", folder);
+	if (strcmp(s->badmail, folder) == 0)
+		fault(p, &d->place, "drop and badmail are the same folder");
+	if (d->recipients != NULL || d->aliases != NULL)
+		d->names = names_read(d->recipients, d->aliases, d->maildir != NULL && strchr(d->maildir, '%') != NULL,
+		    s->domains, &p->config->errors);
 }
 
 /* Each log has a folder of its own. */
@@ -1130,10 +1157,8 @@ check_server(struct parser *p, struct server *s)
 	if (s->home == NULL)
 		fault(p, &s->place, "server \"%s\" has no default domain; add 'domain NAME default'", shown(s->name));
 	else
-		check_folder(p, &s->home->place, "drop", s->home->drop);
+		check_home(p, s, s->home);
 	check_folder(p, place_of(s, MESSAGES, "badmail"), "badmail", s->badmail);
-	if (s->home != NULL && strcmp(s->badmail, s->home->drop) == 0)
-		fault(p, &s->home->place, "drop and badmail are the same folder");
 	if (!domain_valid(s->hostname, strlen(s->hostname)))
 		fault(p, place_of(s, GENERAL, "hostname"), "hostname: '%s' is no host name", shown(s->hostname));
 	if (!s->relay.only && !s->open_relay)
@@ -1233,9 +1258,11 @@ int
 config_folder(const struct server *s, enum folder f, char out[FOLDER_SIZE])
 {
 	const char *name = f == PICKUP ? "Pickup" : f == SORTTEMP ? "SortTemp" : f == QUEUE ? "Queue" :
-	    f == DROP ? s->home->drop : s->badmail;
-	int n = *name == '/' ? snprintf(out, FOLDER_SIZE, "%s", name) :
-	    snprintf(out, FOLDER_SIZE, "%s/%s", s->mailroot, name);
+	    f == BADMAIL ? s->badmail : s->home->maildir ? s->home->maildir : s->home->drop;
+	size_t up = f == DROP && s->home->maildir ? strcspn(name, "%") : strlen(name);
+	int length = (int)(name[up] ? up - 1 : up);	/* what is above "/%u" */
+	int n = *name == '/' ? snprintf(out, FOLDER_SIZE, "%.*s", length, name) :
+	    snprintf(out, FOLDER_SIZE, "%s/%.*s", s->mailroot, length, name);
 
 	errno = ENAMETOOLONG;
 	return n < 0 || n >= FOLDER_SIZE ? -1 : 0;

@@ -121,24 +121,42 @@ disk_file(const char *path, const char *text, size_t n)
 	return close(fd) == -1 ? -1 : answer;
 }
 
+/* CR LF becomes LF in place; how many octets are left.  A CR at the end waits for
+ * what follows it, unless it is alone. */
+static size_t
+lines_end(char *octets, size_t n, size_t *taken)
+{
+	size_t left = 0;
+
+	*taken = n > 1 && octets[n - 1] == '\r' ? n - 1 : n;
+	for (size_t i = 0; i < *taken; i++)
+		if (octets[i] != '\r' || i + 1 == n || octets[i + 1] != '\n')
+			octets[left++] = octets[i];
+	return left;
+}
+
 /* Copy from fd at `from` to the end into `to`. */
 static int
-copy_rest(int fd, off_t from, int to)
+copy_rest(int fd, off_t from, int to, bool lf)
 {
 	static char octets[COPY_OCTETS];
+	size_t left, taken;
 	ssize_t n;
 
 	while ((n = pread(fd, octets, sizeof octets, from)) > 0) {
-		if (disk_write(to, octets, (size_t)n) == -1)
+		left = taken = (size_t)n;
+		if (lf)
+			left = lines_end(octets, left, &taken);
+		if (disk_write(to, octets, left) == -1)
 			return -1;
-		from += n;
+		from += (off_t)taken;
 	}
 	return n == 0 ? 0 : -1;
 }
 
 /* A copy of the message with this head, written at temp and renamed to path. */
 int
-disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path)
+disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path, bool lf)
 {
 	int to, answer, error;
 
@@ -146,7 +164,7 @@ disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const ch
 		return -1;
 	answer = disk_write(to, head->data, head->len);
 	if (answer == 0)
-		answer = copy_rest(fd, body, to);
+		answer = copy_rest(fd, body, to, lf);
 	if (answer == 0)
 		answer = disk_sync(to);
 	if (close(to) == 0 && answer == 0 && disk_rename(temp, path) == 0)

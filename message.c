@@ -84,15 +84,63 @@ envelope_has(const struct envelope *e, const char *address)
 	return false;
 }
 
+static void
+recipient_free(struct recipient *r)
+{
+	free(r->address);
+	free(r->args);
+	free(r->words);
+	free(r->host);
+}
+
+/* A list that was expanded may have a member of its own name. */
+static int
+same_order(const struct recipient *r, const struct recipient *s)
+{
+	int order = strcmp(r->address, s->address);
+
+	return order != 0 ? order : args_have(r->args, "EXPANDED") - args_have(s->args, "EXPANDED");
+}
+
+/* Of the same, who is to stay comes first, then by place. */
+static int
+by_address(const void *a, const void *b)
+{
+	const struct recipient *r = *(struct recipient *const *)a, *s = *(struct recipient *const *)b;
+	int order = same_order(r, s);
+
+	return order != 0 ? order : r->chosen != s->chosen ? r->chosen - s->chosen : r < s ? -1 : 1;
+}
+
+int
+envelope_once(struct envelope *e)
+{
+	struct recipient **sorted = memory(NULL, (e->count + 1) * sizeof *sorted);
+	size_t left = 0;
+
+	if (sorted == NULL)
+		return -1;
+	for (size_t i = 0; i < e->count; i++)
+		sorted[i] = &e->rcpt[i];
+	qsort(sorted, e->count, sizeof *sorted, by_address);
+	for (size_t i = 1; i < e->count; i++)
+		if (same_order(sorted[i - 1], sorted[i]) == 0)
+			sorted[i]->chosen = true;
+	free(sorted);
+	for (size_t i = 0; i < e->count; i++)
+		if (e->rcpt[i].chosen)
+			recipient_free(&e->rcpt[i]);
+		else
+			e->rcpt[left++] = e->rcpt[i];
+	e->count = left;
+	return 0;
+}
+
 void
 envelope_free(struct envelope *e)
 {
-	for (size_t i = 0; i < e->count; i++) {
-		free(e->rcpt[i].address);
-		free(e->rcpt[i].args);
-		free(e->rcpt[i].words);
-		free(e->rcpt[i].host);
-	}
+	for (size_t i = 0; i < e->count; i++)
+		recipient_free(&e->rcpt[i]);
 	free(e->rcpt);
 	free(e->sender);
 	free(e->sender_args);

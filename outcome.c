@@ -160,7 +160,9 @@ report_envelope(const struct report *r, const struct buf *text, struct envelope 
 
 	if (envelope_sender(e, "", report_args(r, text)) == -1 || envelope_add(e, r->m->env.sender, NULL) == -1)
 		return -1;
-	return copy != NULL && !envelope_has(e, copy) ? envelope_add(e, copy, NULL) : 0;
+	if (copy != NULL && !envelope_has(e, copy) && envelope_add(e, copy, NULL) == -1)
+		return -1;
+	return policy_expand(r->server, e);
 }
 
 /* Write the report into the batch; -1: it could not be. */
@@ -314,7 +316,7 @@ static int
 outcomes_report(struct vserver *v, struct message *m, const struct attempt *a)
 {
 	if (!a->dsn)
-		report_some(v, m, a, a->local ? DELIVERED : RELAYED);
+		report_some(v, m, a, a->expanded ? EXPANDED : a->local ? DELIVERED : RELAYED);
 	if (config_notifies(v->conf, m->id.second, a->local) <= now.wall / 1000)
 		report_some(v, m, a, DELAYED);
 	return report_some(v, m, a, FAILED);

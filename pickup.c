@@ -83,6 +83,20 @@ file_whole(int fd, off_t size, size_t *n)
 	return text;
 }
 
+/* Aliases among them; as claim_compose. */
+static int
+recipients_expand(const struct server *s, struct envelope *e, const char **why)
+{
+	long members = 0;
+
+	for (size_t i = 0; i < e->count; i++)
+		members += policy_members(s, e->rcpt[i].address);
+	if (members <= MEMBERS_MAX)
+		return policy_expand(s, e);
+	*why = "the aliases among its recipients stand for too many";
+	return -1;
+}
+
 /* Make a message of a claimed file's text and hand it to the batch.  0, or
  * -1 with *why a sentence, or NULL when the machine failed. */
 static int
@@ -100,7 +114,7 @@ claim_compose(struct pickup *p, const struct id *id, const char *text, size_t n,
 	snprintf(trace, sizeof trace, "Received: by %s (smtpd) with local (Pickup) id %s;\r\n\t%s\r\n",
 	    p->owner->conf->hostname, id_text(id, idt), date_text(date, now.wall / 1000));
 	if (message_compose(&m->env, &out, text, n, p->owner->conf, idt, why) == 0 &&
-	    spool_create(p->owner->spool, m, trace) == 0)
+	    recipients_expand(p->owner->conf, &m->env, why) == 0 && spool_create(p->owner->spool, m, trace) == 0)
 		answer = spool_write(m, out.data, out.len);
 	buf_free(&out);
 	if (answer == -1) {

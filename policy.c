@@ -7,8 +7,20 @@
  *
  * Some rules may need the client's name, which takes a look-up.  As long as it
  * is unknown they say so, and nobody is refused for good because of it.
+ *
+ * Aliases are expanded once, when the content begins (or a file from Pickup, or
+ * a report, is made a message): what stands in Queue names those who are meant.
+ * To several members an alias is a list, RFC 3461 5.2.7: it takes NOTIFY=SUCCESS
+ * upon itself, and stays in the envelope, marked EXPANDED among its parameters,
+ * until that has been reported.
  */
 #include "smtpd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ORCPT_OCTETS 500	/* of one that we make */
 
 /* Does the list let this client do it?  1, 0, or -1 it takes his name to say. */
 static int
@@ -58,13 +70,48 @@ rule_reverse_dns(const struct server *s, const struct client *c, const struct pa
 	return v;
 }
 
+/* Of an address in our domains. */
+static const struct alias *
+alias_of(const struct server *s, const char *address)
+{
+	return s->home->names != NULL && config_local(s, address) ? names_alias(s->home->names, address) : NULL;
+}
+
+bool
+policy_exists(const struct server *s, const char *address)
+{
+	const struct names *n = s->home->names;
+
+	return n == NULL || !n->listed || names_find(n, address) || names_alias(n, address) || names_postmaster(address);
+}
+
+long
+policy_members(const struct server *s, const char *address)
+{
+	const struct alias *a = alias_of(s, address);
+
+	return a != NULL ? a->total : 0;
+}
+
+/* In a domain of ours, and known by name where names are listed. */
 static struct verdict
-rule_domain(const struct domain *d)
+rule_domain(const struct server *s, const struct domain *d, const struct path *to)
 {
 	struct verdict v = { .setting = "domain", .row = d, .local = domain_local(d) };
 
 	v.reply = v.local ? R_RECIPIENT : R_NOOP;
 	v.words = v.local ? "the domain is ours" : "the domain is not ours";
+	if (!v.local || s->home->names == NULL)
+		return v;
+	v.members = policy_members(s, to->text);
+	if (v.members > 0) {
+		v.setting = "aliases";
+		v.words = "he is an alias in a domain of ours";
+	} else if (!policy_exists(s, to->text)) {
+		v.setting = "recipients";
+		v.reply = R_NOBODY;
+		v.words = "nobody has that name in our domains";
+	}
 	return v;
 }
 
@@ -93,7 +140,7 @@ policy_rule(enum rule rule, const struct server *s, const struct client *c, cons
 	switch (rule) {
 	case RULE_CONNECT:     return rule_connect(s, c);
 	case RULE_REVERSE_DNS: return rule_reverse_dns(s, c, to);
-	case RULE_DOMAIN:      return rule_domain(config_domain(s, to->domain));
+	case RULE_DOMAIN:      return rule_domain(s, config_domain(s, to->domain), to);
 	case RULE_ALLOW_RELAY: return rule_allow_relay(config_domain(s, to->domain));
 	default:               return rule_relay(s, c);
 	}
@@ -124,4 +171,132 @@ policy_recipient(const struct server *s, const struct client *c, const struct pa
 	for (int rule = RULE_REVERSE_DNS; v.reply == R_NOOP; rule++)
 		v = policy_rule((enum rule)rule, s, c, to);
 	return v;
+}
+
+/* ---- aliases ----------------------------------------------------------------------- */
+
+/* NOTIFY without SUCCESS, which may leave nothing; 1: it was there. */
+static int
+notify_rest(struct buf *b, const char *value)
+{
+	const char *sep = "NOTIFY=";
+	int success = 0;
+	size_t n;
+
+	for (; *value != '\0'; value += n + (value[n] == ',')) {
+		n = strcspn(value, ",");
+		if (n == 7 && text_prefix(value, "SUCCESS")) {
+			success = 1;
+			continue;
+		}
+		if (buf_addf(b, "%s%.*s", sep, (int)n, value) == -1)
+			return -1;
+		sep = ",";
+	}
+	return *sep == 'N' && buf_addf(b, "NOTIFY=NEVER") == -1 ? -1 : success;
+}
+
+/* The alias as ORCPT, RFC 3461 4.2, where it can be said. */
+static int
+orcpt_add(struct buf *b, const char *address)
+{
+	size_t before = b->len;
+
+	if (buf_addf(b, "%sORCPT=rfc822;", b->len ? " " : "") == -1)
+		return -1;
+	for (; *address != '\0'; address++)
+		if (buf_addf(b, *address == '+' || *address == '=' || *address <= ' ' || *address > '~' ? "+%02X" : "%c",
+		    (unsigned char)*address) == -1)
+			return -1;
+	if (b->len - before > ORCPT_OCTETS || b->len > ARGS_OCTETS)
+		b->data[b->len = before] = '\0';
+	return 0;
+}
+
+/* What a member gets of the alias's parameters; 1: SUCCESS was asked for, and is
+ * not passed on. */
+static int
+member_args(const struct recipient *r, bool several, struct buf *b)
+{
+	char value[ARGS_OCTETS + 1];
+	const char *args = r->args ? r->args : "";
+	int success = 0;
+	size_t n;
+
+	for (; *args != '\0'; args += n + strspn(args + n, " ")) {
+		n = strcspn(args, " ");
+		if (b->len > 0 && buf_addf(b, " ") == -1)
+			return -1;
+		if (several && text_prefix(args, "NOTIFY=") && args_value(args, "NOTIFY", value))
+			success = notify_rest(b, value);
+		else if (buf_add(b, args, n) == -1)
+			return -1;
+		if (success == -1)
+			return -1;
+	}
+	if (!args_value(r->args, "ORCPT", value) && !eight_bit(r->address, strlen(r->address)) && orcpt_add(b, r->address) == -1)
+		return -1;
+	return success;
+}
+
+static int
+members_add(const struct server *s, struct envelope *e, const struct alias *a, const char *args)
+{
+	const struct names *n = s->home->names;
+	struct path p;
+
+	for (size_t i = a->first; i < a->first + a->count; i++) {
+		const struct member *m = &n->members[i];
+
+		if (m->alias != NULL) {
+			if (members_add(s, e, m->alias, args) == -1)
+				return -1;
+			continue;
+		}
+		if (path_parse(&p, m->text) == -1 || (p.domain == NULL && path_complete(&p, s->home->name) == -1))
+			continue;	/* too long with the domain */
+		if (envelope_add(e, p.text, args) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* One alias of the envelope: its members are added; 1: it stays, for a report
+ * that it was expanded. */
+static int
+alias_expand(const struct server *s, struct envelope *e, size_t i, const struct alias *a)
+{
+	struct buf args = { 0 };
+	int list = member_args(&e->rcpt[i], a->total > 1, &args);
+
+	if (list != -1 && members_add(s, e, a, args.data) == -1)
+		list = -1;
+	args.len = 0;
+	if (list == 1 && buf_addf(&args, "%s EXPANDED", e->rcpt[i].args) == 0) {
+		free(e->rcpt[i].args);
+		e->rcpt[i].args = args.data;
+		return 1;
+	}
+	buf_free(&args);
+	return list == 0 ? 0 : -1;
+}
+
+int
+policy_expand(const struct server *s, struct envelope *e)
+{
+	size_t named = e->count;
+	bool any = false;
+	int list;
+
+	for (size_t i = 0; i < named; i++) {
+		const struct alias *a = e->rcpt[i].outcome == RCPT_OPEN ? alias_of(s, e->rcpt[i].address) : NULL;
+
+		if (a == NULL)
+			continue;
+		if ((list = alias_expand(s, e, i, a)) == -1)
+			return -1;
+		e->rcpt[i].chosen = !list;
+		any = true;
+	}
+	return any ? envelope_once(e) : 0;
 }

@@ -74,6 +74,7 @@ const struct reply_row replies[] = {
 	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
 	[R_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", "2645 4" },
 
+	[R_NOBODY]    = { 550, "5.1.1", "<%s> nobody of this name lives here", "5321 3.3" },
 	[R_RELAY]     = { 550, "5.7.1", "Unable to relay for <%s>", "5321 3.6.2" },
 	[R_NAMELESS]  = { 550, "5.7.25", "Your address has no name that leads back to it (PTR, and then A or AAAA)", "7372 3.3" },
 	[R_STRAY]     = { 550, "5.5.2", "A line ended without CR LF", "5321 2.3.8" },

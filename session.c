@@ -279,7 +279,9 @@ tx_open(struct session *s)
 	    s->helo, known_text(s, known), conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
 	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
 	s->tx->content.either = conf->line_endings == ENDINGS_EITHER;
-	if (spool_create(s->owner->spool, s->tx->m, head) == 0)
+	if (policy_expand(conf, &s->tx->m->env) == -1)
+		s->tx->m->error = ENOMEM;
+	else if (spool_create(s->owner->spool, s->tx->m, head) == 0)
 		return 0;
 	reply(s, disk_reply(s->tx->m->error));
 	tx_end(s);
@@ -580,10 +582,14 @@ recipient_allowed(struct session *s, const struct path *p)
 {
 	struct verdict v = policy_recipient(s->conf, &s->client, p);
 
-	if (v.reply == R_RECIPIENT && v.local && !drop_quota(s->owner))
+	if (v.reply == R_RECIPIENT && v.local && v.members == 0 && !drop_quota(s->owner, p->text))
 		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
-	if (v.reply == R_RECIPIENT)
+	if (v.reply == R_RECIPIENT && s->tx->members + v.members > MEMBERS_MAX)
+		v = (struct verdict){ .reply = R_RCPTS, .setting = "aliases" };
+	if (v.reply == R_RECIPIENT) {
+		s->tx->members += v.members;
 		return 0;
+	}
 	decide(s, v.setting);
 	reply(s, v.reply, p->text);
 	return -1;

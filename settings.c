@@ -220,11 +220,23 @@ const struct setting settings[] = {
 
 	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
 	  "Local domain: Drop directory",
-	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only." },
+	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only. "
+	  "'maildir:DIR' is a Maildir, for mail readers; with %u in DIR each recipient has one of his own, named as he is in 'recipients', "
+	  "which must be given then. Its files end lines in LF, and begin with Return-Path and Delivered-To instead of x- lines." },
 	{ DOMAIN, SIZE, "quota", D(quota), "unlimited", 1024, UNLIMITED, NULL,
 	  "Local domain: Enable drop directory quota",
-	  "How many octets the drop folder may hold. Beyond it recipients are answered 452 4.2.2 and mail already accepted waits in Queue. "
+	  "How many octets the drop folder, or each Maildir, may hold. Beyond it recipients are answered 452 4.2.2 and mail already accepted waits in Queue. "
 	  "Off unlike in the model, whose 20 MB surprised people." },
+	{ DOMAIN, TEXT, "recipients", D(recipients), "", 0, 0, NULL,
+	  "not in the model",
+	  "A file of who exists, a name or an address a line, # begins a comment; a name holds in the default domain and its aliases. "
+	  "Others are answered 550 5.1.1, or returned when they came by Pickup. "
+	  "Aliases and postmaster always exist. Without it everybody does. Read at the start, and at a reload." },
+	{ DOMAIN, TEXT, "aliases", D(aliases), "", 0, 0, NULL,
+	  "not in the model",
+	  "A file of 'NAME: MEMBER, MEMBER ...'; a line that begins with a blank goes on with the one before. "
+	  "Members are names, addresses or aliases; one that is the NAME itself is the mailbox behind it. No programs, no files. "
+	  "Who is an alias is replaced by his members when the message is taken." },
 	{ DOMAIN, YESNO, "allow-relay", D(allow_relay), "no", 0, 0, NULL,
 	  "Remote domain: Allow incoming mail to be relayed to this domain",
 	  "Lets anybody send to this remote domain, whatever 'relay' says." },
@@ -246,7 +258,7 @@ const struct setting settings[] = {
 	  "not in the model",
 	  "What not to use of what is offered there, as '-NAME ...'; the names are those of 'extensions' in messages. "
 	  "For a server that offers what it does not do." },
-	LATER_IN(DOMAIN, "recipients"), LATER_IN(DOMAIN, "aliases"), LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
+	LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
 };
 
 const size_t settings_count = sizeof settings / sizeof *settings;

@@ -239,12 +239,49 @@ struct name {
 
 #define RETRIES_MAX 16		/* intervals in a schedule */
 
+/* What the files of recipients and aliases say: see names.c. */
+#define NAME_PLAIN  64		/* octets of a name that can be a folder's */
+#define MEMBERS_MAX 10000	/* recipients that aliases bring a message */
+
+struct listed {
+	const char *text;
+	int line;
+};
+
+enum alias_state { ALIAS_NEW, ALIAS_OPEN, ALIAS_KNOWN };
+
+struct alias {
+	const char *name;
+	int line;
+	enum alias_state state;	/* while it is being measured */
+	size_t first, count;	/* its members */
+	long total;		/* recipients it stands for in the end */
+};
+
+struct member {
+	const char *text;
+	struct alias *alias;	/* which it is, or NULL */
+	int line;
+};
+
+struct names {
+	char *text[2];		/* the files */
+	bool listed;		/* only those in `who' exist */
+	struct listed *who;	/* sorted, as aliases are */
+	struct alias *aliases;
+	struct member *members;
+	size_t count, alias_count, member_count;
+};
+
 enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
 
 struct domain {
 	char *name;		/* as written; "*.example.net" for a wildcard */
 	enum domain_kind kind;
-	char *drop;		/* the folder, default domain only */
+	char *drop;		/* the folder, default domain only, as the next four */
+	const char *maildir;	/* what follows "maildir:" in it, or NULL */
+	char *recipients, *aliases;	/* files, or NULL */
+	struct names *names;	/* what they say; NULL: there are none */
 	long long quota;	/* octets in that folder */
 	bool allow_relay, helo_only;
 	bool hold;		/* its mail waits to be asked for */
@@ -449,6 +486,7 @@ struct message {
  * the rest. */
 struct attempt {
 	bool local;		/* into Drop: the local times hold */
+	bool expanded;		/* who was accepted is a list */
 	const char *transcript;	/* of the conversation, or NULL */
 	long long next;		/* second of the next one; 0: by the schedule */
 	bool dsn;		/* the next hop reports of success itself */
@@ -584,8 +622,11 @@ struct tally {
 /* What is true in each stands at the head of vserver.c. */
 enum vstate { STOPPED, RUNNING, PAUSED, STOPPING, LEAVING };
 
-/* What a Drop folder has in it. */
+#define USAGES 16
+
+/* What a folder for delivery has in it. */
 struct usage {
+	uint32_t owner;		/* the hash of whose it is */
 	msec counted;		/* tick; 0: never */
 	long long octets;
 	bool full;		/* a message did not fit since then */
@@ -597,7 +638,7 @@ struct vserver {
 	bool delivers;			/* what waits in its Queue is on its way */
 	bool failed;			/* it could not be started */
 	struct spool *spool;
-	struct usage drop;
+	struct usage drop[USAGES];	/* by owner */
 	struct pickup *pickup;
 	struct watch *watch;		/* of its folders */
 	long long counts[COUNTS];
@@ -615,6 +656,7 @@ struct tx {
 	struct content content;
 	long long announced;		/* octets, by SIZE; or 0 */
 	enum body body;
+	long members;			/* of aliases among its recipients */
 	bool utf8;			/* SMTPUTF8 was asked for */
 	bool chunked;			/* by BDAT */
 };
@@ -668,7 +710,7 @@ enum reply {
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
-	R_FOLLOWED, R_BODY, R_NO_HELP, R_AUTH_FIRST, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+	R_FOLLOWED, R_BODY, R_NO_HELP, R_AUTH_FIRST, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
 };
 
 struct reply_row {
@@ -687,6 +729,7 @@ struct verdict {
 	bool unknown;			/* it would take the client's name to say */
 	bool local;			/* a recipient: his domain is ours */
 	const struct domain *row;	/* the domain's, or NULL */
+	long members;			/* of the alias that he is */
 };
 
 /* ---- the operator ------------------------------------------------------------------ */
@@ -915,6 +958,8 @@ int envelope_sender(struct envelope *e, const char *address, const char *args);
 int envelope_add(struct envelope *e, const char *address, const char *args);
 bool envelope_has(const struct envelope *e, const char *address);
 size_t envelope_open(const struct envelope *e);	/* how many are not finished */
+/* The chosen ones go, and who is named again; -1: memory is out. */
+int envelope_once(struct envelope *e);
 /* Set what has become of a recipient, why, and who said so; both are copied, or NULL. */
 void recipient_outcome(struct recipient *r, enum outcome outcome, const char *words, const char *host);
 void envelope_free(struct envelope *e);
@@ -1031,6 +1076,18 @@ char *config_where(char out[WHERE_SIZE], const struct server *s, const char *nam
 /* The same of a setting in this domain's block; NULL: of one that is in none. */
 char *config_where_row(char out[WHERE_SIZE], const struct server *s, const struct domain *row, const char *name);
 
+/* ---- names.c: who lives here ------------------------------------------------ */
+
+/* Read both files, or one of them; *errors are added up, and are in the log.
+ * folders: each recipient is to have one of his own name. */
+struct names *names_read(const char *recipients, const char *aliases, bool folders, const struct domain *domains, int *errors);
+void names_free(struct names *n);		/* idempotent on NULL */
+/* As the file has him; or NULL.  The address is in one of our domains. */
+const char *names_find(const struct names *n, const char *address);
+const struct alias *names_alias(const struct names *n, const char *address);
+bool names_postmaster(const char *address);	/* RFC 5321 4.5.1: he is always there */
+bool names_plain(const char *name, size_t n);	/* harmless as the name of a folder */
+
 /* ---- settings.c: the table of directives ------------------------------------ */
 
 extern const struct setting settings[];
@@ -1061,8 +1118,9 @@ int disk_sync_folder(int fd);
 int disk_folder(const char *folder);		/* the same, by its path */
 int disk_rename(const char *from, const char *to);
 int disk_file(const char *path, const char *text, size_t n);	/* written and synced */
-/* `head`, then what fd has from `body` on: written at temp, synced, renamed to path. */
-int disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path);
+/* `head`, then what fd has from `body` on, where CR LF becomes LF if lf: written at
+ * temp, synced, renamed to path. */
+int disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path, bool lf);
 long long disk_room(const char *folder);	/* octets that we may still use there */
 long long disk_usage(const char *folder);	/* octets of its files */
 /* Remove the oldest of our files until what is left has at most so many octets,
@@ -1179,8 +1237,8 @@ void outcome_note(struct spool *sp, const struct id *id, const char *words, cons
 
 /* ---- drop.c: delivery to those who live here -------------------------------------- */
 
-/* Is the default domain's Drop within its quota? */
-bool drop_quota(struct vserver *v);
+/* Is the folder of this recipient within its quota? */
+bool drop_quota(struct vserver *v, const char *address);
 /* Deliver what spool_ready gave to those who live here; true: somebody elsewhere
  * is open. */
 bool drop_deliver(struct vserver *v, struct message *m);
@@ -1359,6 +1417,12 @@ struct verdict policy_connect(const struct server *s, const struct client *c);
 bool policy_asks_name(const struct server *s, const struct client *c);
 /* R_RECIPIENT or a refusal; to has a domain. */
 struct verdict policy_recipient(const struct server *s, const struct client *c, const struct path *to);
+/* Is there such a mailbox, or alias, in our domains? */
+bool policy_exists(const struct server *s, const char *address);
+/* For how many others this recipient stands; 0: he is none. */
+long policy_members(const struct server *s, const char *address);
+/* Put those whom aliases stand for in their place; -1: memory is out. */
+int policy_expand(const struct server *s, struct envelope *e);
 
 /* ---- sendmail.c: what programs call ---------------------------------------- */
 
@@ -1366,6 +1430,7 @@ struct verdict policy_recipient(const struct server *s, const struct client *c, 
 bool sendmail_called(const char *name);
 /* Be it: the exit status, of sysexits.h. */
 int sendmail_main(char **argv);
+
 /* ---- why.c: the rules, walked --------------------------------------------------------- */
 
 /* Print what each server of this configuration would say to an envelope, and

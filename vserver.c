@@ -609,7 +609,7 @@ vserver_configure(struct vserver *v, const struct server *s)
 	config_hold(s->config);
 	v->conf = s;
 	config_release(before->config);
-	v->drop.counted = 0;
+	memset(v->drop, 0, sizeof v->drop);
 	if (v->spool == NULL)
 		return;
 	if (journal_open(&v->journal, s, why, sizeof why) == -1)

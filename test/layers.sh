@@ -18,22 +18,23 @@ layers='
 	reply: 
 	parameter: config address log
 	turn: dest config address log relay conn
-	policy: config address log
 	rdns: dns address log
 	proxy: address
-	pickup: spool message log
+	pickup: spool message log policy
 	relay: dest outcome route spool journal mime message config address conn log
 	dest: outcome route config spool message log address
-	drop:    outcome spool message config disk log
-	outcome: spool report message config disk log
+	drop: outcome spool message config disk log policy names
+	outcome: spool report message config disk log policy
 	spool:   message config disk log
 	report:  message address log
 	journal: settings address disk log
 	mime:    address log
 	view:    message config address log
+	policy:  message config names address log
 	message: address log
 	route:   config dns address conn log
-	config:  settings address log
+	config: settings address log names
+	names: address log
 	process: address conn log
 	settings: log
 	dns:     address conn log

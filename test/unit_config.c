@@ -168,8 +168,16 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address or network *\n"
 	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address or network *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
-	{ SERVER "domain here.example default { drop maildir:x }\n}\n",
-	  "c.conf:2: drop: *'maildir:' is not in this build yet\n" },
+	{ SERVER "domain here.example default { drop maildir:M/%x }\n}\n", "c.conf:2: drop: 'M/%x': one %u can stand in it, *\n" },
+	{ SERVER "domain here.example default { drop maildir:M/%u/%u }\n}\n", "c.conf:2: drop: 'M/%u/%u': one %u can stand in it, *\n" },
+	{ SERVER "domain here.example default { drop maildir:%u; recipients r }\n}\n", "c.conf:2: drop: %u is a folder's whole name, *\nr: No such *\n" },
+	{ SERVER "domain here.example default { drop maildir:M/u-%u }\n}\n", "c.conf:2: drop: %u is a folder's whole name, *\n" },
+	{ SERVER "domain here.example default { drop maildir:M/%u }\n}\n", "c.conf:2: drop: %u needs 'recipients FILE', *\n" },
+	{ SERVER "domain here.example default { drop maildir: }\n}\n", "c.conf:2: drop: 'maildir:' wants a folder\n" },
+	{ SERVER "domain here.example default { drop maildir:Queue/new }\n}\n", "c.conf:2: drop: 'Queue/new' would lie in Queue, *\n" },
+	{ SERVER "domain here.example default { recipients none; aliases none }\n}\n", "none: No such *\nnone: No such *\n" },
+	{ SERVER HOME "domain a.example remote { aliases x; recipients x }\n}\n",
+	  "c.conf:3: 'recipients' belongs in a default domain\nc.conf:3: 'aliases' belongs in a default domain\n" },
 	/* domains */
 	{ SERVER "}\n", "c.conf:1: server \"s\" has no default domain; add *\n" },
 	{ SERVER HOME "domain there.example default\n}\n", "c.conf:3: a second default domain; the first stands on line 2\n" },

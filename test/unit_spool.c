@@ -192,7 +192,7 @@ send(bool here, bool far)
 static void
 attempt(struct message *m)
 {
-	struct attempt a = { false, "> the conversation\n", 0, false, false };
+	struct attempt a = { .transcript = "> the conversation\n" };
 
 	for (size_t i = 0; i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
@@ -768,7 +768,7 @@ room(void)
 	fault_nth = 1;
 	fault_kills = false;
 	CHECK(spool_room(sp, 0) == EIO && spool_room(sp, 0) == 0);
-	CHECK(drop_quota(&v));
+	CHECK(drop_quota(&v, "here@here.example"));
 	life_ends();
 }
 
