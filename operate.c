@@ -756,6 +756,20 @@ mailroot_close(struct request *r)
 	r->opened = false;
 }
 
+/* What waits for its host to ask (hold) goes, for a domain or all. */
+static void
+asked_for(struct request *r)
+{
+	const char *what = strcmp(r->about, "all") == 0 ? "" : r->about;
+	struct destination *d = NULL;
+	bool going = false;
+
+	if (r->verb == QUEUE_RELEASE && r->v->delivers)
+		while ((d = dests_asked(r->v, what, d)) != NULL)
+			if (dest_ready(d) < d->count)
+				r->done += (long long)dest_release(d, &going);
+}
+
 /* The next view: of this server, or of the next one.  False: there is none. */
 static bool
 view_advance(struct request *r)
@@ -775,6 +789,7 @@ view_advance(struct request *r)
 		r->pass = 0;
 		if (r->v == NULL)
 			return false;
+		asked_for(r);
 	}
 }
 
@@ -882,8 +897,8 @@ domains(struct request *r)
 			json_close(r);
 			continue;
 		}
-		answer(r, ' ', "%s: %lu waiting, %lld connected%s%s", text_safe(name, sizeof name, d->name, strlen(d->name)),
-		    (unsigned long)d->count, d->connections, d->next > now.wall / 1000 ? ", next attempt in " : "",
+		answer(r, ' ', "%s: %lu waiting%s, %lld connected%s%s", text_safe(name, sizeof name, d->name, strlen(d->name)),
+		    (unsigned long)d->count, dest_ready(d) < d->count ? " to be asked for" : "", d->connections, d->next > now.wall / 1000 ? ", next attempt in " : "",
 		    d->next > now.wall / 1000 ? span(next, d->next - now.wall / 1000) : "");
 		if (d->words != NULL)
 			answer(r, ' ', "    %s", text_safe(words, sizeof words, d->words, strlen(d->words)));

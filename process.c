@@ -303,6 +303,7 @@ process_folder(const char *path)
 		return;			/* it is there, or whoever we are then makes it or says why not */
 	if ((fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)) == -1)
 		return;
+	fchmod(fd, 0755);		/* whatever our umask */
 	if (fstat(fd, &st) == 0 && st.st_uid == 0 && fchown(fd, who.uid, who.gid) == -1)
 		log_line("warning: %s cannot be given to user %ld: %s", path, (long)who.uid, strerror(errno));
 	close(fd);

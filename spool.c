@@ -757,7 +757,10 @@ folder_make(struct spool *sp, enum folder f, char *why, size_t size)
 		snprintf(why, size, "the path %.80s... is too long", sp->folder[f]);
 		return -1;
 	}
-	if (mkdir(sp->folder[f], f == PICKUP ? 0770 : 0750) == -1 && errno != EEXIST) {
+	if (mkdir(sp->folder[f], 0750) == 0) {
+		if (f == PICKUP)
+			chmod(sp->folder[f], 0770);	/* whatever our umask: its group may hand us mail */
+	} else if (errno != EEXIST) {
 		snprintf(why, size, "%s cannot be made: %s", sp->folder[f], strerror(errno));
 		return -1;
 	}
@@ -826,7 +829,9 @@ folders_make(struct spool *sp, char *why, size_t size)
 		snprintf(why, size, "the mailroot's path is too long");
 		return -1;
 	}
-	if (mkdir(s->mailroot, 0755) == -1 && errno != EEXIST) {
+	if (mkdir(s->mailroot, 0755) == 0)
+		chmod(s->mailroot, 0755);	/* whatever our umask: operators ask by the socket in it */
+	else if (errno != EEXIST) {
 		snprintf(why, size, "%s cannot be made: %s", s->mailroot, strerror(errno));
 		return -1;
 	}

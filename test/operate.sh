@@ -15,6 +15,7 @@ server "main" {
     access { relay only 127.0.0.1 }
     delivery { $1; glitch-retry 1h 3 }
     domain main.example default
+    domain held.example remote { hold yes }
 }
 server "next hop" {
     general { listen 127.0.0.1:0; hostname hop.example; mailroot hop; start no }
@@ -93,6 +94,13 @@ fine start 'next hop';      has start '^"next hop" is running$'
 fine queue retry away.example; has retry '^1 message tried now$'
 wait_for '[ -n "$(ls hop/Drop 2>/dev/null)" ] && ! ls main/Queue | grep -q eml'
 fine queue;                 has 'the end' '^Queue is empty$'
+
+# What is held for its host goes when the operator says so.
+send a@main.example u@held.example
+wait_for 'op queue domains | grep -q "^held.example: 1 waiting to be asked for, 0 connected$"'
+fine queue release held.example; has 'release of a domain' '^1 message released$'
+wait_for 'grep -q "destination=held.example .* reason=" server.log'
+fine queue remove all
 
 # --- connections ---
 
