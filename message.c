@@ -896,6 +896,7 @@ header_read(struct header *h, const struct draft *d)
 		header_note(h, &f);
 		h->end = at;
 	}
+	h->resent &= d->spoken;
 }
 
 /* Of a message that was sent on, only those to whom it was. */
@@ -988,7 +989,7 @@ header_copy(const struct header *h, struct content *c, struct buf *out, const st
 		for (i = 0; i < 5 && !field_is_either(&f, addresses[i]); i++)
 			;
 		line.len = 0;
-		answer = i < 5 ? field_complete(&f, d->server->home->name, &line) : buf_add(&line, f.start, f.length);
+		answer = i < 5 && d->spoken ? field_complete(&f, d->server->home->name, &line) : buf_add(&line, f.start, f.length);
 		if (answer == 0)
 			answer = content_take(c, line.data, line.len, &used, out);
 	}

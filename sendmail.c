@@ -346,7 +346,7 @@ deliver(const struct call *c, const struct server *of)
 	struct server s = *of;
 	struct envelope e = { 0 };
 	struct buf in = { 0 }, out = { 0 }, from = { 0 };
-	struct draft d = { .server = &s, .extract = c->extract };
+	struct draft d = { .server = &s, .extract = c->extract, .spoken = true };
 	char text[ID_SIZE];
 	const char *why;
 	struct id id;

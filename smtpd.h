@@ -447,6 +447,8 @@ struct draft {
 	const char *id;		/* for a Message-ID */
 	const char *from;	/* for a From field; NULL: a message without one is refused */
 	bool extract;		/* recipients from its header, beside those there are */
+	bool spoken;		/* by a person or a program: bare names in the header too get the
+				 * default domain, and Resent- fields say for whom it is */
 };
 
 /* ---- the mailroot ----------------------------------------------------- */

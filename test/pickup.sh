@@ -115,7 +115,7 @@ x-receiver: secret2@here.example
 x-receiver: open@here.example
 Return-Path: <a@here.example>
 From: a@here.example
-Cc: open@here.example
+Cc: open
 
 body of bcc.'
 is "$(tr -d '\r' <"$bcc" | sed -n '/^Received/,/^Message-ID/s/[:,].*//p')" "$(printf 'Received\n\t%s\nDate\nMessage-ID' \

@@ -214,17 +214,15 @@ static const struct composed { const char *what, *file, *block, *text; } files[]
 	  "x-sender: a@b\nx-receiver: c@d\n", DATE ID "From: a@b (Mr. A)\nTo: c@d (Mrs. C)\n\n" },
 	{ "bare local parts in headers", "From: root (Cron Daemon)\nTo: root\n\n",
 	  "x-sender: root@here.example\nx-receiver: root@here.example\n",
-	  DATE ID "From: root@here.example (Cron Daemon)\nTo: root@here.example\n\n" },
+	  DATE ID "From: root (Cron Daemon)\nTo: root\n\n" },
 	{ "bare local parts among others", "From: \"R\" <root>\nReply-To: a,b@c , \"d e\"\nTo: G: one (1), <two>;,\n three@x,four\n"
 	  "Cc: no address, five\nSubject: root\nX-To: root\nx-receiver: six\n\nTo: root\n", NULL, "address" },
-	{ "bare local parts in lists", "x-receiver: six\nFrom: \"R\" <root>\nReply-To: a,b@c , \"d e\"\nTo: G: one (1), <two>;,\n three@x,four\n"
-	  "Cc: five, no address, five\nSubject: root\nX-To: root\n\nTo: root\n", "x-sender: root@here.example\nx-receiver: six@here.example\n",
-	  DATE ID "From: \"R\" <root@here.example>\nReply-To: a@here.example,b@c , \"d e\"@here.example\n"
-	  "To: G: one@here.example (1), <two@here.example>;,\n three@x,four@here.example\n"
-	  "Cc: five@here.example, no address, five\nSubject: root\nX-To: root\n\nTo: root\n" },
+	{ "bare local parts in lists", "x-receiver: six\nFrom: \"R\" <root>\nTo: G: one (1), <two>;,\n three@x\n\nTo: root\n",
+	  "x-sender: root@here.example\nx-receiver: six@here.example\n",
+	  DATE ID "From: \"R\" <root>\nTo: G: one (1), <two>;,\n three@x\n\nTo: root\n" },
 	{ "sent on", "Resent-From: r\nResent-To: one@d\nResent-Bcc: two@d\nFrom: a@b\nTo: no@d\nBcc: no@e\n\n",
-	  "x-sender: r@here.example\nx-receiver: one@d\nx-receiver: two@d\n",
-	  DATE ID "Resent-From: r@here.example\nResent-To: one@d\nFrom: a@b\nTo: no@d\n\n" },
+	  "x-sender: a@b\nx-receiver: no@d\nx-receiver: no@e\n",
+	  DATE ID "Resent-From: r\nResent-To: one@d\nFrom: a@b\nTo: no@d\n\n" },
 	{ "8-bit body", "From: a@b\nTo: c@d\n\n\303\244\n", "x-sender: a@b\nx-sender-args: BODY=8BITMIME\nx-receiver: c@d\n",
 	  DATE ID "From: a@b\nTo: c@d\n\n\303\244\n" },
 	{ "8-bit body, and arguments", "x-sender: a@b\nx-sender-args: RET=HDRS\nx-receiver: c@d\nFrom: a@b\n\n\303\244\n",
@@ -314,10 +312,18 @@ drafts(void)
 		{ "", "given@d", DATE ID "From: me@b\n" },
 		{ "To: c@d, given@D\nno field\n\n.\n", "given@d,c@d", DATE ID "From: me@b\nTo: c@d, given@D\n\nno field\n\n.\n" },
 		{ "From: other@b\nBcc: c\n\nx\n", "given@d,c@here.example", DATE ID "From: other@b\n\nx\n" },
+		{ "From: root (Cron Daemon)\nTo: root\n\n", "given@d,root@here.example",
+		  DATE ID "From: root@here.example (Cron Daemon)\nTo: root@here.example\n\n" },
+		{ "From: \"R\" <root>\nReply-To: a,b@c , \"d e\"\nTo: G: one (1), <two>;,\n three@x\nSubject: root\nX-To: root\n\nTo: root\n",
+		  "given@d,one@here.example,two@here.example,three@x",
+		  DATE ID "From: \"R\" <root@here.example>\nReply-To: a@here.example,b@c , \"d e\"@here.example\n"
+		  "To: G: one@here.example (1), <two@here.example>;,\n three@x\nSubject: root\nX-To: root\n\nTo: root\n" },
+		{ "Resent-From: r\nResent-To: one@d\nResent-Bcc: two@d\nFrom: a@b\nTo: no@d\n\n", "given@d,one@d,two@d",
+		  DATE ID "Resent-From: r@here.example\nResent-To: one@d\nFrom: a@b\nTo: no@d\n\n" },
 	};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		struct draft d = { cases[i].text, strlen(cases[i].text), &server, "ID", "me@b", true };
+		struct draft d = { cases[i].text, strlen(cases[i].text), &server, "ID", "me@b", true, true };
 		struct envelope e = { 0 };
 		struct buf out = { 0 }, rcpt = { 0 };
 		const char *why;
