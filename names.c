@@ -126,6 +126,15 @@ by_name(const void *a, const void *b)
 	return text_compare(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* The second of a name is the mistake; qsort alone keeps no order of equals. */
+static int
+by_name_and_line(const void *a, const void *b)
+{
+	int order = by_name(a, b);
+
+	return order != 0 ? order : ((const struct alias *)a)->line - ((const struct alias *)b)->line;
+}
+
 /* By the whole address, then by its local part. */
 static void *
 find(const void *table, size_t count, size_t each, const char *address)
@@ -300,7 +309,7 @@ aliases_take(struct reader *r, char *text)
 		if (n->aliases[i].count == 0 && n->aliases[i].state == ALIAS_NEW)
 			wrong(r, n->aliases[i].line, "'%s' stands for nobody", shown(n->aliases[i].name));
 	if (n->alias_count > 0)
-		qsort(n->aliases, n->alias_count, sizeof *n->aliases, by_name);
+		qsort(n->aliases, n->alias_count, sizeof *n->aliases, by_name_and_line);
 	for (size_t i = 1; i < n->alias_count; i++)
 		if (text_compare(n->aliases[i - 1].name, n->aliases[i].name) == 0)
 			wrong(r, n->aliases[i].line, "'%s' is an alias already, on line %d", shown(n->aliases[i].name), n->aliases[i - 1].line);
