@@ -38,6 +38,7 @@ struct caller {
 	enum caller_state state;
 	struct request request;
 	msec deadline;
+	long long sent;			/* octets, when that was set */
 	size_t slot;
 };
 
@@ -98,13 +99,15 @@ socket_bind(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
 	unsigned long id;
 	mode_t mode = 0600;
+	struct stat st;
 
 	memset(&a, 0, sizeof a);
 	a.sun_family = AF_UNIX;
 	memcpy(a.sun_path, path, strlen(path));
 	if (fd == -1)
 		return -1;
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0) {
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EAGAIN) {
 		close(fd);
 		errno = EADDRINUSE;
 		return -1;
@@ -117,7 +120,8 @@ socket_bind(const char *path)
 		close(pair[0]);
 		close(pair[1]);
 	}
-	unlink(path);
+	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
 	if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && chmod(path, mode) == 0 && listen(fd, CALLERS) == 0 &&
 	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
 		return fd;
@@ -222,7 +226,6 @@ caller_serve(struct caller *c)
 static bool
 caller_step(struct caller *c, short events)
 {
-	size_t before = c->conn.out.len;
 	int sent;
 
 	if (events & (POLLIN | POLLHUP | POLLERR))
@@ -232,8 +235,9 @@ caller_step(struct caller *c, short events)
 	if (c->state != ASKING)
 		caller_serve(c);
 	sent = conn_flush(&c->conn);
-	if (c->state != ASKING && (c->conn.out.len < before || c->state == WISHING))
+	if (c->state != ASKING && (c->conn.sent != c->sent || c->state == WISHING || c->conn.out.len == 0))
 		c->deadline = now.tick + TAKE_WAIT;
+	c->sent = c->conn.sent;
 	conn_rest(&c->conn);
 	return sent != -1 && c->deadline > now.tick && !(c->conn.ended && c->state == ASKING) &&
 	    !(c->state == ANSWERED && c->conn.out.len == 0 && c->request.out.len == 0);

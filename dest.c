@@ -31,6 +31,7 @@
 #define TOUCHED_MAX 100	/* of a destination's files hear that it backs off; the first of them */
 #define WANTING_WAIT 100	/* until the line is looked at again, ms, if nobody gives up a connection before */
 #define RELEASE_WAIT 10		/* after a release that ended a back-off, seconds, until another one does */
+#define ELSEWHERE_WAIT 5	/* seconds, while an older route has a message in hand */
 #define WANTING_TURN 32	/* of those in the line looked at for one who may have a connection */
 
 #define HELD_WORDS "4.4.0 held until somebody asks for it (hold): the domain collects its mail itself"
@@ -282,14 +283,33 @@ dest_pop(struct destination *d)
 	return id;
 }
 
+static bool rerouted;		/* by another configuration, since the start */
+
+/* Has a connection to another destination it in hand?  By the configuration of
+ * yesterday it may be about the same recipients. */
+static bool
+sent_elsewhere(const struct destination *d, const struct id *id)
+{
+	for (size_t i = 0; rerouted && i < BUCKETS; i++)
+		for (const struct destination *o = buckets[i]; o != NULL; o = o->chain)
+			if (o != d && o->owner == d->owner && dest_sends(o, id) < o->sending_count)
+				return true;
+	return false;
+}
+
 /* Open a message of its queue and choose the recipients that go there. */
 static struct message *
 dest_take(struct destination *d, const struct id *id)
 {
-	struct message *m = spool_take(d->owner->spool, id);
+	struct message *m;
 	char name[DOMAIN_MAX + 1];
 	size_t chosen = 0;
 
+	if (sent_elsewhere(d, id)) {
+		spool_wait(d->owner->spool, id, second() + ELSEWHERE_WAIT);
+		return NULL;
+	}
+	m = spool_take(d->owner->spool, id);
 	for (size_t i = 0; m != NULL && i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
 
@@ -649,6 +669,7 @@ dests_forget(struct vserver *v, bool again)
 			chain = d->chain;
 			if (d->owner != v)
 				continue;
+			rerouted |= again;
 			for (size_t j = 0; again && j < d->count; j++)
 				spool_again(v->spool, &d->queue[d->first + j]);
 			d->first = d->count = 0;

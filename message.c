@@ -259,6 +259,25 @@ args_valid(const char *args)
 	return utf8_valid(args, strlen(args));
 }
 
+void
+args_drop(char *args, const char *word)
+{
+	size_t n = strlen(word);
+	char *to = args;
+
+	while (args != NULL && *args != '\0') {
+		size_t length = strcspn(args, " "), with = length + strspn(args + length, " ");
+
+		if (length != n || !text_prefix(args, word)) {
+			memmove(to, args, with);
+			to += with;
+		}
+		args += with;
+	}
+	if (to != NULL)
+		*to = '\0';
+}
+
 bool
 args_have(const char *args, const char *word)
 {

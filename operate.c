@@ -620,8 +620,10 @@ message_fail(struct request *r, const struct entry *e)
 	struct attempt a = { .transcript = NULL };
 	char words[WORDS_SIZE];
 
-	if (m == NULL)
+	if (m == NULL) {
+		renamed(r, e, ".eml", r->view.end);
 		return -1;
+	}
 	snprintf(words, sizeof words, "5.3.0 an operator of %s has given it up", r->v->conf->hostname);
 	for (size_t i = 0; i < m->env.count; i++)
 		if (m->env.rcpt[i].outcome == RCPT_OPEN) {
@@ -672,7 +674,7 @@ message_act(struct request *r, const struct entry *e)
 {
 	int answer = 0;
 
-	if (r->folder == QUEUE && relays_send(r->v, &e->id))
+	if (r->folder == QUEUE && (relays_send(r->v, &e->id) || spool_reports(r->v->spool, &e->id)))
 		return 1;
 	switch (r->verb) {
 	case QUEUE_RETRY:
@@ -751,7 +753,7 @@ static void
 mailroot_close(struct request *r)
 {
 	view_close(&r->view);
-	if (r->opened)
+	if (r->opened && r->v->state == STOPPED)	/* else it was started meanwhile */
 		vserver_close(r->v);
 	r->opened = false;
 }
@@ -848,6 +850,11 @@ messages_step(struct request *r)
 	if (gone(r)) {
 		view_close(&r->view);
 		answer(r, '!', "the server has left meanwhile");
+		return finish(r, 1);
+	}
+	if (rows[r->row].acts && r->v != NULL && r->v->spool == NULL) {
+		answer(r, '!', "\"%s\" has stopped meanwhile; ask again", r->v->conf->name);
+		r->opened = false;
 		return finish(r, 1);
 	}
 	for (int i = 0; i < TURN && r->out.len < OUT_OCTETS; i++) {
@@ -1050,7 +1057,9 @@ request_begin(struct request *r, const char *line)
 		return refuse(r, EX_UNAVAILABLE, "%s: no server is running", rows[r->row].words);
 	if ((r->verb == RELOAD || r->verb == SHUTDOWN) && !may_operate(r, NULL))
 		return refuse(r, EX_NOPERM, "%s is for operators of the program; see 'operators' in smtpd.conf(5)", rows[r->row].words);
-	if (vserver_after(r, NULL) == NULL)
+	if (r->verb == METRICS && !may_operate(r, NULL))
+		return refuse(r, EX_NOPERM, "%s is for operators of the program; see 'operators' in smtpd.conf(5)", rows[r->row].words);
+	if (r->verb != RELOAD && r->verb != SHUTDOWN && vserver_after(r, NULL) == NULL)
 		return refuse(r, EX_NOPERM, *r->server ? "there is no server \"%s\" that you may operate" :
 		    "you are no operator here; add your name to 'operators' in smtpd.conf", r->server);
 	return 0;

@@ -311,12 +311,14 @@ others_open(const struct message *m)
 }
 
 /* Tell the sender what is to be told; -1: the disk would not take the report of
- * a failure, and who it is about stays open. */
+ * a failure, or of a list, and who it is about stays open. */
 static int
 outcomes_report(struct vserver *v, struct message *m, const struct attempt *a)
 {
-	if (!a->dsn)
-		report_some(v, m, a, a->expanded ? EXPANDED : a->local ? DELIVERED : RELAYED);
+	if (a->expanded && report_some(v, m, a, EXPANDED) == -1)
+		return -1;
+	if (!a->dsn && !a->expanded)
+		report_some(v, m, a, a->local ? DELIVERED : RELAYED);
 	if (config_notifies(v->conf, m->id.second, a->local) <= now.wall / 1000)
 		report_some(v, m, a, DELAYED);
 	return report_some(v, m, a, FAILED);
@@ -335,7 +337,7 @@ outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a)
 	if (outcomes_report(v, m, a) == -1) {
 		failed = true;
 		for (size_t i = 0; i < m->env.count; i++)
-			if (m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_REJECTED)
+			if (m->env.rcpt[i].chosen && (a->expanded || m->env.rcpt[i].outcome == RCPT_REJECTED))
 				m->env.rcpt[i].outcome = RCPT_DEFERRED;
 	}
 	for (size_t i = 0; i < m->env.count; i++)

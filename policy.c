@@ -289,6 +289,7 @@ policy_expand(const struct server *s, struct envelope *e)
 	int list;
 
 	for (size_t i = 0; i < named; i++) {
+		args_drop(e->rcpt[i].args, "EXPANDED");	/* nobody but we may say so */
 		const struct alias *a = e->rcpt[i].outcome == RCPT_OPEN ? alias_of(s, e->rcpt[i].address) : NULL;
 
 		if (a == NULL)

@@ -697,7 +697,7 @@ relay_heard(struct relay *r)
 static bool
 work(const struct relay *r)
 {
-	return r->account != NULL ? r->dest->count > 0 : dest_ready(r->dest) > 0;
+	return r->dest->owner->delivers && (r->account != NULL ? r->dest->count : dest_ready(r->dest)) > 0;
 }
 
 /* Where all has been sent that was held, another of the account's destinations
@@ -725,7 +725,7 @@ next_message(struct relay *r)
 	if (r->m == NULL && r->sent < r->mail_max && relay_most > 0 && (r->m = dest_next(r->dest, turned)) != NULL && r->sent > 0)
 		buf_free(&r->transcript);
 	if (r->m == NULL) {
-		if (r->sent >= r->mail_max || relays_full(r->dest->owner) || (turned && !work(r)))
+		if (r->sent >= r->mail_max || !r->dest->owner->delivers || relays_full(r->dest->owner) || (turned && !work(r)))
 			quit(r);
 	} else if (acceptable(r))
 		transaction_begin(r);
@@ -782,7 +782,7 @@ hear_line(struct relay *r, const char *line, size_t n)
 		return -1;
 	r->code = atoi(line);
 	if (r->state == HELLO && r->code == 250 && r->lines > 0 && !r->helo)
-		heard_offer(r, line + 4);
+		heard_offer(r, line[3] != '\0' ? line + 4 : "");
 	reply_line(r, line);
 	return line[3] == '-' ? 0 : 1;
 }
@@ -1076,6 +1076,8 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			route_want(&r->route, &slots[n], until);
 			continue;
 		}
+		if (r->state == OVER)
+			*until = now.tick;
 		conn_want(&r->conn, true, &slots[n]);
 		if (r->state == CONNECT)
 			slots[n].events = POLLOUT;
@@ -1162,8 +1164,10 @@ relay_end(size_t i)
 	if (r->state == CONTENT || r->state == VERDICT || r->state == OVER)
 		return false;
 	words_set(r, "4.3.0 an operator has ended the connection");
-	if (r->m != NULL)
+	if (r->m != NULL) {
+		verdict(r, RCPT_TAKEN, RCPT_OPEN);
 		message_done(r);
+	}
 	conn_close(&r->conn);
 	route_end(&r->route);
 	r->state = OVER;

@@ -34,7 +34,7 @@
 #define READ_OCTETS 65536	/* of standard input at a time */
 #define WORD_OCTETS 60		/* of a name in one encoded word, RFC 2047 */
 #define NAME_OCTETS 256
-#define LONG_WAIT   (3600 * 1000LL)
+#define LONG_WAIT   1000	/* ms, until a signal that came too early is seen */
 
 /* Flags with a value, in the same word or the next one; and without.  Of any
  * other the value is in the same word, if it has one: none eats an address. */

@@ -84,7 +84,7 @@ send_line(struct session *s, const char *line, const char *clause)
 		trace(s, '<', line, n, rule);
 	}
 	if (buf_add(&s->conn.out, line, n) == -1 || buf_add(&s->conn.out, "\r\n", 2) == -1)
-		s->state = CLOSE;	/* out of memory costs this session */
+		s->conn.ended = true, s->state = CLOSE;	/* out of memory costs this session */
 }
 
 /* Its address, and its name where one is known. */
@@ -1080,7 +1080,7 @@ session_ended(struct session *s)
 	if (unfinished)
 		reply_close(s, R_UNFINISHED);
 	else
-		s->state = CLOSE;
+		hang_up(s, false);
 }
 
 /* Now we know who it is, as far as the rules ask: greet it, or not. */

@@ -624,7 +624,7 @@ struct tally {
 /* What is true in each stands at the head of vserver.c. */
 enum vstate { STOPPED, RUNNING, PAUSED, STOPPING, LEAVING };
 
-#define USAGES 16
+#define USAGES 1024
 
 /* What a folder for delivery has in it. */
 struct usage {
@@ -978,6 +978,7 @@ long envelope_read(struct envelope *e, const char *text, size_t n, const char *d
 long envelope_load(int fd, struct envelope *e, const char **why);
 /* Is this word, such as "BODY=BINARYMIME", among the parameters?  They may be NULL. */
 bool args_have(const char *args, const char *word);
+void args_drop(char *args, const char *word);	/* in place */
 /* The value of NAME=VALUE among them; value has ARGS_OCTETS + 1. */
 bool args_value(const char *args, const char *name, char *value);
 
@@ -1195,6 +1196,7 @@ struct message *spool_ready(struct spool *sp);
  * read now and is looked at again later; or, errno is EAGAIN, a report on it is
  * not yet committed. */
 struct message *spool_take(struct spool *sp, const struct id *id);
+bool spool_reports(const struct spool *sp, const struct id *id);	/* is there such a report? */
 /* Open the file of one whose envelope is known; 0 or -1. */
 int spool_reopen(struct spool *sp, struct message *m);
 void spool_release(struct message *m);		/* NULL is fine */

@@ -313,6 +313,15 @@ spool_remove(struct spool *sp, const struct id *id, bool noted)
 		unlink(spool_path_id(sp, path, QUEUE, id, ".txt"));
 }
 
+bool
+spool_reports(const struct spool *sp, const struct id *id)
+{
+	for (const struct message *m = sp->batch; m != NULL; m = m->next)
+		if (m->report && memcmp(&m->of, id, sizeof *id) == 0)
+			return true;
+	return false;
+}
+
 struct message *
 spool_take(struct spool *sp, const struct id *id)
 {
@@ -321,11 +330,10 @@ spool_take(struct spool *sp, const struct id *id)
 	struct stat st;
 	const char *why = NULL;
 
-	for (m = sp->batch; m != NULL; m = m->next)
-		if (m->report && memcmp(&m->of, id, sizeof *id) == 0) {
-			errno = EAGAIN;
-			return NULL;
-		}
+	if (spool_reports(sp, id)) {
+		errno = EAGAIN;
+		return NULL;
+	}
 	m = spool_new(id);
 	if (m != NULL && (m->fd = disk_open(spool_path_id(sp, path, QUEUE, id, ".eml"), O_RDWR)) == -1 && errno == ENOENT) {
 		spool_release(m);		/* somebody took it out */

@@ -452,8 +452,9 @@ vserver_start(struct vserver *v)
 {
 	if (v->state == RUNNING)
 		return 0;
-	if (v->state == STOPPED && (listeners_open(v) == -1 || vserver_open(v) == -1))
+	if (v->state == STOPPED && (listeners_open(v) == -1 || (v->spool == NULL && vserver_open(v) == -1)))
 		return -1;
+	v->failed = false;
 	state_set(v, RUNNING);
 	state_remember(v, RUNNING);
 	return 0;
@@ -468,16 +469,23 @@ vserver_pause(struct vserver *v)
 	state_remember(v, PAUSED);
 }
 
+/* Until it is started again, or the program is. */
+static void
+vserver_halt(struct vserver *v)
+{
+	state_set(v, STOPPING);
+	sessions_end(v);
+	dests_forget(v, false);
+	relays_end(v);
+}
+
 void
 vserver_stop(struct vserver *v)
 {
 	if (v->state == STOPPED || v->state == STOPPING)
 		return;
 	state_remember(v, STOPPED);
-	state_set(v, STOPPING);
-	sessions_end(v);
-	dests_forget(v, false);
-	relays_end(v);
+	vserver_halt(v);
 }
 
 static void
@@ -518,8 +526,16 @@ vservers_session(size_t i)
 void
 vservers_end(size_t i)
 {
-	if (sessions[i]->state == COMMIT)
-		vservers_commit();	/* its reply is promised */
+	const struct session *s = sessions[i];
+
+	/* Its reply is promised; it, or others, may be over when that is said. */
+	for (; i < session_count && sessions[i]->state == COMMIT; ) {
+		vservers_commit();
+		for (i = 0; i < session_count && sessions[i] != s; i++)
+			;
+	}
+	if (i == session_count)
+		return;
 	session_shutdown(sessions[i], R_ENDED);
 	sessions_remove(i);
 }
@@ -593,7 +609,7 @@ static struct vserver *
 vserver_at(const char *mailroot)
 {
 	for (struct vserver *v = vservers; v != NULL; v = v->next)
-		if (v->state != LEAVING && strcmp(v->conf->mailroot, mailroot) == 0)
+		if (strcmp(v->conf->mailroot, mailroot) == 0)
 			return v;
 	return NULL;
 }
@@ -616,7 +632,7 @@ vserver_configure(struct vserver *v, const struct server *s)
 		log_line("smtpd: \"%s\": %s; it has no log", s->name, why);
 	if (spool_configure(v->spool, s, why, sizeof why) == -1) {
 		log_line("smtpd: \"%s\": %s", s->name, why);
-		vserver_stop(v);
+		vserver_halt(v);
 		return;
 	}
 	dests_forget(v, true);
@@ -631,9 +647,15 @@ vserver_renew(const struct server *s)
 
 	if (v == NULL) {
 		v = vserver_new(s);
-		v->failed = listeners_open(v) == -1 || vserver_begin(v) == -1;
-	} else
-		listeners_open(v);
+		v->failed = true;
+	} else if (v->state == LEAVING) {	/* it comes back before it was gone */
+		enum vstate state = state_read(v);
+
+		vserver_configure(v, s);
+		state_set(v, v->spool == NULL ? STOPPED : state == PAUSED ? PAUSED : RUNNING);
+	}
+	if (listeners_open(v) == 0 && v->failed)
+		v->failed = vserver_begin(v) == -1;
 	if (v->failed)
 		log_line("smtpd: \"%s\" is not started", s->name);
 	for (size_t i = before; i < listener_count; i++)

@@ -130,7 +130,7 @@ send world s@order.example u@implicit.example u@many.example u@noaddress.example
 	u@fails.example u@refused.example u@halffails.example u@better.example u@equally.example u@ours.example u@alias.example \
 	u@hosts.example 'u@[127.0.0.2]' 'u@[127.0.0.9]' 'u@[IPv6:::1]' u@bücher.example u@row.example u@lost.example u@lostrow.example
 went s@order.example 'good.order.example[127.0.0.2]'
-is "$(sed -n '/^- no route: .*\(order\|554\|421\)/{ s/^- no route: //; s/:[0-9]*//; p; }' server.log | sed 4q)" \
+is "$(sed -n '/^- no route: \(.*order\.\|554 \|421 \)/{ s/^- no route: //; s/:[0-9]*//; p; }' server.log | sed 4q)" \
 	'5.4.4 the host gone.order.example has no address
 4.4.1 down.order.example[127.0.0.9] cannot be connected to: Connection refused
 421 4.3.2 sink.test is not here
