@@ -2,6 +2,7 @@
 # make run        builds it and starts it: 127.0.0.1:2525, ./mailroot
 # make test       builds and runs all tests; sh test/run NAME runs one
 # make bench      measures it, beside Postfix where ../shared/bench stands
+# make TLS=no     leaves OpenSSL out, though it is there
 # make install    PREFIX=/usr/local DESTDIR=; install-sendmail: and its other names
 .POSIX:
 .PHONY: run test bench install install-sendmail clean
@@ -11,6 +12,7 @@ CFLAGS  = -O2
 WARN    = -std=c99 -pedantic -Wall -Wextra
 PREFIX  = /usr/local
 MANDIR  = $(PREFIX)/share/man
+TLS     = yes
 
 # In the order of the calls, which go down.
 REST = console.o \
@@ -47,8 +49,9 @@ REST = console.o \
 	names.o \
 	settings.o \
 	dns.o \
-	address.o \
 	conn.o \
+	tls.o \
+	address.o \
 	disk.o \
 	log.o
 OBJ  = smtpd.o $(REST)
@@ -56,8 +59,22 @@ UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy
 TOOL = test/nc test/load test/sender test/dnsd test/sink test/bulk test/activate
 
+LINK = $(LDLIBS) $$(cat tls.libs)
+
 smtpd: $(OBJ)
-	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+	$(CC) $(LDFLAGS) -o $@ $(OBJ) $(LINK)
+
+# Is OpenSSL here, 1.1.1 or later, for this compiler and these flags?
+tls.libs: tls.c
+	@printf '%s\n' '#include <openssl/ssl.h>' '#if OPENSSL_VERSION_NUMBER < 0x10101000L' '#error too old' '#endif' \
+	    'int main(void) { return SSL_CTX_new(TLS_method()) == 0; }' >tls-try.c
+	@if [ "$(TLS)" != no ] && $(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o tls-try tls-try.c -lssl -lcrypto $(LDLIBS) 2>tls-try.log; \
+	then echo '-lssl -lcrypto' >$@; echo 'smtpd: with TLS, by OpenSSL'; \
+	else : >$@; [ "$(TLS)" = no ] || echo 'smtpd: without TLS, for there is no OpenSSL 1.1.1 or later'; fi; \
+	rm -f tls-try tls-try.c tls-try.log
+
+tls.o: tls.libs
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $$(sed 's/..*/-DWITH_OPENSSL/' tls.libs) -c tls.c
 
 $(OBJ): smtpd.h
 
@@ -85,16 +102,16 @@ test/unit_mime: test/unit_mime.c
 test/unit_journal: test/unit_journal.c
 test/unit_proxy: test/unit_proxy.c
 $(UNIT): $(REST) test/test.h
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LDLIBS)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LINK)
 
 # Our resolver, for who wants to ask it something.
 test/ask: test/ask.c $(REST)
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/ask.c $(REST) $(LDLIBS)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/ask.c $(REST) $(LINK)
 
 # The server with its clock, its disk and its memory in the tests' hands.
 test/smtpd-test: test/server.c smtpd.c $(REST)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -Dmain=smtpd_main -c -o test/smtpd.o smtpd.c
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/server.c test/smtpd.o $(REST) $(LDLIBS)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/server.c test/smtpd.o $(REST) $(LINK)
 
 bench: smtpd test/load
 	sh test/bench
@@ -119,4 +136,4 @@ install-sendmail: install
 	ln -sf smtpd.8 $(DESTDIR)$(MANDIR)/man8/mailq.8
 
 clean:
-	rm -f smtpd $(OBJ) $(UNIT) $(TOOL) test/ask test/smtpd-test test/smtpd.o
+	rm -f smtpd tls.libs $(OBJ) $(UNIT) $(TOOL) test/ask test/smtpd-test test/smtpd.o

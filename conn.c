@@ -7,6 +7,8 @@
  *    octets of a read land in one buffer that all connections share in turn.
  *  - Nothing here blocks, and nothing here knows what the octets mean.
  *  - `in` holds [0, len), of which [0, at) is consumed.
+ *  - Under TLS whole records are taken, so that none hides from poll() in the
+ *    library.
  *
  * An owned or borrowed `in`:  in.data == shared means it is on loan until
  * conn_rest; only the connection whose step is running can have it.
@@ -24,6 +26,7 @@
 #include <unistd.h>
 
 #define READ_OCTETS 65536	/* at most taken from the system in one step */
+#define RECORD      16384	/* octets of a TLS record, at most */
 #define PORT_TRIES  10
 #define BACKLOG     511		/* of a listening socket; the system may cut it */
 
@@ -56,11 +59,22 @@ conn_move(struct conn *to, struct conn *from)
 	memset(&from->in, 0, sizeof from->in);
 	memset(&from->out, 0, sizeof from->out);
 	from->at = 0;
+	from->tls = NULL;
+}
+
+int
+conn_secure(struct conn *c, const struct tls_context *context, const char *name, bool verify)
+{
+	in_free(c);
+	c->overlong = false;
+	return (c->tls = tls_open(context, c->fd, name, verify)) != NULL ? 0 : -1;
 }
 
 void
 conn_close(struct conn *c)
 {
+	tls_free(c->tls);
+	c->tls = NULL;
 	if (c->fd != -1)
 		close(c->fd);
 	in_free(c);
@@ -74,6 +88,8 @@ conn_want(const struct conn *c, bool reading, struct pollfd *slot)
 	slot->fd = c->out.len ? c->to : c->fd;	/* of two pipes the one that is in the way */
 	slot->events = (short)((reading && !c->ended && slot->fd == c->fd ? POLLIN : 0) | (c->out.len ? POLLOUT : 0));
 	slot->revents = 0;
+	if (c->tls != NULL)
+		slot->events = tls_events(c->tls, slot->events);
 	if (slot->events == 0)
 		slot->fd = -1;		/* else a hang-up would wake us for ever */
 }
@@ -98,17 +114,23 @@ in_borrow(struct conn *c)
 int
 conn_receive(struct conn *c)
 {
-	size_t room;
+	size_t room, before;
 	ssize_t n;
 
 	if (c->ended)
 		return -1;
 	if ((room = in_borrow(c)) == 0)
 		return 1;
-	n = read(c->fd, c->in.data + c->in.len, room);
-	if (n > 0) {
-		c->in.len += (size_t)n;
-		c->received += n;
+	before = c->in.len;
+	do {
+		n = c->tls ? tls_read(c->tls, c->in.data + c->in.len, room) : read(c->fd, c->in.data + c->in.len, room);
+		if (n > 0) {
+			c->in.len += (size_t)n;
+			room -= (size_t)n;
+		}
+	} while (c->tls != NULL && n > 0 && room >= RECORD);
+	if (c->in.len > before) {
+		c->received += (long long)(c->in.len - before);
 		return 1;
 	}
 	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
@@ -177,7 +199,8 @@ conn_flush(struct conn *c)
 	size_t sent = 0;
 
 	while (sent < c->out.len) {
-		ssize_t n = write(c->to, c->out.data + sent, c->out.len - sent);
+		const char *rest = c->out.data + sent;
+		ssize_t n = c->tls ? tls_write(c->tls, rest, c->out.len - sent) : write(c->to, rest, c->out.len - sent);
 
 		if (n == -1 && errno == EINTR)
 			continue;
@@ -210,6 +233,8 @@ conn_part(struct conn *c)
 {
 	char unread[512];
 
+	if (c->tls != NULL)
+		tls_end(c->tls);
 	if (shutdown(c->fd, SHUT_WR) == -1 || read(c->fd, unread, sizeof unread) == 0)
 		c->ended = true;
 }

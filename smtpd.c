@@ -383,7 +383,7 @@ options(int argc, char **argv)
 		case 'u': user = optarg; break;
 		case 'v': log_verbose = true; break;
 		case 'T': log_tracing = true; break;
-		case 'V': puts("smtpd " SMTPD_VERSION ", without TLS"); exit(0);
+		case 'V': printf("smtpd " SMTPD_VERSION "%s%s\n", tls_built ? ", with TLS by " : ", without TLS", tls_built ? tls_library() : ""); exit(0);
 		default: usage();
 		}
 }

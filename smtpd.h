@@ -539,6 +539,26 @@ struct entry {
 
 /* ---- a connection ----------------------------------------------------- */
 
+struct tls;			/* what protects one; tls.c only */
+struct tls_context;		/* what a side brings to all of its; tls.c only */
+
+enum tls_minimum { TLS_1_2, TLS_1_3 };
+
+/* A certificate, with those that lead to its authority, and its key. */
+struct certificate {
+	char *file, *key;
+	struct place place;
+	struct certificate *next;
+};
+
+/* What can be said of one. */
+struct tls_facts {
+	long long expires;	/* second since 1970 */
+	char kind[40];		/* "RSA 2048" */
+	char names[300];	/* that it is for */
+	bool named, self_signed;	/* is one of them the host's name? */
+};
+
 /* A buffered, non-blocking stream of octets.  An idle one has no buffers. */
 struct conn {
 	int fd;			/* -1: none */
@@ -550,6 +570,7 @@ struct conn {
 	size_t at;
 	struct buf out;		/* not yet sent */
 	struct addr peer, here;
+	struct tls *tls;	/* NULL: in clear */
 };
 
 /* ---- where mail for others goes --------------------------------------------- */
@@ -837,6 +858,41 @@ unsigned long trace_number(void);	/* of a new conversation */
 void trace_line(unsigned long number, msec since, const char *state, char side,
     const char *text, size_t n, const char *rule);
 
+/* ---- tls.c: OpenSSL, or stubs --------------------------------------------- */
+
+extern const bool tls_built;		/* is it there? */
+const char *tls_library(void);		/* which, for -V; or "none" */
+
+/* What a server needs: its certificates, from which TLS on, and whether clients
+ * are asked for a certificate of these authorities' (a file; or NULL).  NULL: why
+ * says it, and *list is then the one to blame, or NULL. */
+struct tls_context *tls_server(const struct certificate **list, int minimum, const char *authorities, char *why, size_t size);
+/* What a client needs: its own certificate, or NULL, and whom it believes (NULL:
+ * whom the system does). */
+struct tls_context *tls_client(const struct certificate *own, const char *authorities, char *why, size_t size);
+void tls_context_free(struct tls_context *c);		/* idempotent on NULL */
+/* Look at a certificate.  -1: why says what is wrong. */
+int tls_look(const struct certificate *from, const char *hostname, struct tls_facts *f, char *why, size_t size);
+
+/* Protect this descriptor: as a server with name NULL, else as a client that
+ * speaks to that name (SNI), or address, and with `verify' to nobody else.
+ * NULL: memory is out.  The context must outlive it. */
+struct tls *tls_open(const struct tls_context *c, int fd, const char *name, bool verify);
+void tls_end(struct tls *t);		/* say that no more will come; idempotent */
+void tls_free(struct tls *t);		/* the same, and idempotent on NULL */
+/* Go on: 1 done, 0 still waiting, -1 why says it. */
+int tls_handshake(struct tls *t, char *why, size_t size);
+/* What to poll for, when its user waits for these events. */
+short tls_events(const struct tls *t, short events);
+/* As read and write, with EAGAIN. */
+ssize_t tls_read(struct tls *t, char *out, size_t n);
+ssize_t tls_write(struct tls *t, const char *octets, size_t n);
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384", and the other side "verified" or not where it
+ * has shown a certificate; and the cipher alone, by its registered name. */
+#define TLS_WORDS 120
+const char *tls_words(const struct tls *t);
+const char *tls_cipher(const struct tls *t);
+
 /* ---- conn.c: a stream of octets ---------------------------------------- */
 
 /* The most a line of a command may have, CRLF counted: RFC 5321 4.5.3.1.4
@@ -853,6 +909,9 @@ int conn_receive(struct conn *c);
 /* What has been received and not consumed; valid until the next call. */
 const char *conn_peek(const struct conn *c, size_t *n);
 void conn_consume(struct conn *c, size_t n);
+/* Protect it from here on: see tls_open.  What was received and not consumed is
+ * forgotten: nobody knows who said it.  -1: memory is out. */
+int conn_secure(struct conn *c, const struct tls_context *context, const char *name, bool verify);
 /* A whole line without its end: 1, and *line is NUL-terminated in place and
  * valid until the next call; 0 none yet; -1 longer than LINE_OCTETS (and what
  * there is of it was discarded). */

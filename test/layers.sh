@@ -3,7 +3,7 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd: console control count wizard check why vserver relay dest spool config settings dns conn log sendmail process
+	smtpd: console control count wizard check why vserver relay dest spool config settings dns conn tls log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
 	why:     reply policy route config settings address log
@@ -38,8 +38,9 @@ layers='
 	process: address conn log
 	settings: log
 	dns:     address conn log
+	conn:    tls address log
+	tls:     address log
 	address: log
-	conn:    log
 	disk:    log
 	log:
 '

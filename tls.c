@@ -1,0 +1,615 @@
+/*
+ * tls.c - OpenSSL, or stubs: no other file knows it, nor whether it is there.
+ *
+ * A context is what one side brings to every connection: as a server its
+ * certificates, as a client whom it believes.  It lives in a configuration, so
+ * certificates are read again with it, and a connection goes on with those it
+ * began with.
+ *
+ * What is true here:
+ *  - Certificates that say the same names stand in one chain, one for each kind
+ *    of key, and the client's abilities choose among them.  The name it asks for
+ *    (SNI) chooses among the chains; one that nobody has gets the first.
+ *  - Sessions are resumed by tickets, which the client keeps: a connection that
+ *    is over leaves nothing behind.
+ *  - Nothing blocks.  `waits' is what a stream waits for, when it is not what
+ *    its user asked of it.
+ *  - After an error of the protocol a stream is broken, and no more is said on it.
+ */
+#include "smtpd.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef WITH_OPENSSL
+
+#include <openssl/ssl.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+
+/* Of TLS 1.2 only what has forward secrecy and is authenticated, RFC 9325 4.2;
+ * all of TLS 1.3 is. */
+#define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+const bool tls_built = true;
+
+struct chain {
+	SSL_CTX *ctx;
+	X509 *leaf;		/* the first one's: it says the names */
+	unsigned kinds;		/* of keys that it has certificates for */
+	struct chain *next;
+};
+
+struct tls_context {
+	struct chain *chains;	/* a server's; a client has one without a leaf */
+};
+
+struct tls {
+	SSL *ssl;
+	bool shaken, broken;
+	short waits;		/* POLLIN, POLLOUT; 0: for what is asked of it */
+	char words[TLS_WORDS];
+};
+
+const char *
+tls_library(void)
+{
+	return OpenSSL_version(OPENSSL_VERSION);
+}
+
+/* The last of the library's complaints. */
+static const char *
+reason(void)
+{
+	const char *text = ERR_reason_error_string(ERR_peek_last_error());
+
+	return text != NULL ? text : errno != 0 ? strerror(errno) : "the library does not say why";
+}
+
+/* ---- contexts ------------------------------------------------------------------------- */
+
+/* Nobody is there to be asked for it. */
+static int
+no_passphrase(char *out, int size, int writing, void *with)
+{
+	(void)out, (void)size, (void)writing, (void)with;
+	return -1;
+}
+
+/* A certificate of the client's is looked at, and refuses nothing. */
+static int
+accept_any(int good, X509_STORE_CTX *ctx)
+{
+	(void)good, (void)ctx;
+	return 1;
+}
+
+static SSL_CTX *
+context_new(const SSL_METHOD *method, int minimum)
+{
+	SSL_CTX *ctx = SSL_CTX_new(method);
+	uint64_t options = SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE;
+
+	if (ctx == NULL)
+		return NULL;
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF	/* SMTP itself says where it ends */
+	options |= SSL_OP_IGNORE_UNEXPECTED_EOF;
+#endif
+	SSL_CTX_set_options(ctx, options);
+	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
+	SSL_CTX_set_min_proto_version(ctx, minimum == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+	return ctx;
+}
+
+void
+tls_context_free(struct tls_context *c)
+{
+	while (c != NULL && c->chains != NULL) {
+		struct chain *next = c->chains->next;
+
+		SSL_CTX_free(c->chains->ctx);
+		X509_free(c->chains->leaf);
+		free(c->chains);
+		c->chains = next;
+	}
+	free(c);
+}
+
+/* The certificate itself, which comes first in its file; or NULL. */
+static X509 *
+leaf_read(const char *file)
+{
+	BIO *in;
+	X509 *leaf;
+
+	ERR_clear_error();
+	errno = 0;
+	in = BIO_new_file(file, "r");
+	leaf = in != NULL ? PEM_read_bio_X509(in, NULL, no_passphrase, NULL) : NULL;
+	BIO_free(in);
+	return leaf;
+}
+
+/* A bit for each kind of key that can stand beside others. */
+static unsigned
+leaf_kind(const X509 *leaf)
+{
+	switch (EVP_PKEY_base_id(X509_get0_pubkey(leaf))) {
+	case EVP_PKEY_RSA: return 1;
+	case EVP_PKEY_EC:  return 2;
+	default:           return 4;
+	}
+}
+
+/* Does a say names, each of which is one of b's too?  At most size octets of them
+ * go to out, when it is not NULL. */
+static bool
+names_within(X509 *a, X509 *b, char *out, size_t size)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(a, NID_subject_alt_name, NULL, NULL);
+	bool all = true, any = false;
+	size_t used = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+		const char *text;
+		size_t n;
+
+		if (name->type != GEN_DNS)
+			continue;
+		text = (const char *)ASN1_STRING_get0_data(name->d.dNSName);
+		n = (size_t)ASN1_STRING_length(name->d.dNSName);
+		any = true;
+		if (b != NULL && X509_check_host(b, text, n, *text == '*' ? X509_CHECK_FLAG_NO_WILDCARDS : 0, NULL) != 1)
+			all = false;
+		if (out != NULL && used + n + 2 < size)
+			used += (size_t)snprintf(out + used, size - used, "%s%.*s", used > 0 ? " " : "", (int)n, text);
+	}
+	GENERAL_NAMES_free(names);
+	return all && any;
+}
+
+/* The chain that this certificate joins, or a new one; NULL: memory is out. */
+static struct chain *
+chain_for(struct tls_context *c, X509 *leaf, int minimum)
+{
+	struct chain **at = &c->chains, *n;
+
+	for (; *at != NULL; at = &(*at)->next)
+		if (!((*at)->kinds & leaf_kind(leaf)) && names_within(leaf, (*at)->leaf, NULL, 0) &&
+		    names_within((*at)->leaf, leaf, NULL, 0))
+			return *at;
+	if ((n = memory(NULL, sizeof *n)) == NULL)
+		return NULL;
+	*n = (struct chain){ context_new(TLS_server_method(), minimum), NULL, 0, NULL };
+	if (n->ctx == NULL) {
+		free(n);
+		return NULL;
+	}
+	X509_up_ref(leaf);
+	n->leaf = leaf;
+	SSL_CTX_set_cipher_list(n->ctx, CIPHERS);
+	SSL_CTX_set_session_id_context(n->ctx, (const unsigned char *)"smtpd", 5);
+	return *at = n;
+}
+
+/* The files of a certificate, for a context. */
+static int
+certificate_use(SSL_CTX *ctx, const struct certificate *from, char *why, size_t size)
+{
+	ERR_clear_error();
+	errno = 0;
+	if (SSL_CTX_use_certificate_chain_file(ctx, from->file) != 1)
+		snprintf(why, size, "'%s' has no certificate that can be used: %s", from->file, reason());
+	else if (SSL_CTX_use_PrivateKey_file(ctx, from->key, SSL_FILETYPE_PEM) != 1)
+		snprintf(why, size, ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ ?
+		    "the key in '%s' is encrypted, and nobody is there to be asked for its passphrase%.0s; store it without one" :
+		    ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ?
+		    "the key in '%s' does not belong to the certificate%.0s" :
+		    "'%s' has no private key that can be used: %s", from->key, reason());
+	else
+		return 0;
+	return -1;
+}
+
+/* The client has named whom it wants to speak to. */
+static int
+choose(SSL *ssl, int *alert, void *with)
+{
+	const struct tls_context *c = with;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	(void)alert;
+	for (const struct chain *n = c->chains; name != NULL && n != NULL; n = n->next)
+		if (X509_check_host(n->leaf, name, strlen(name), 0, NULL) == 1) {
+			SSL_set_SSL_CTX(ssl, n->ctx);
+			return SSL_TLSEXT_ERR_OK;
+		}
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
+/* Ask clients for a certificate that one of these has signed. */
+static int
+ask_clients(SSL_CTX *ctx, const char *authorities, char *why, size_t size)
+{
+	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(authorities);
+
+	if (names == NULL || SSL_CTX_load_verify_locations(ctx, authorities, NULL) != 1) {
+		snprintf(why, size, "'%s' has no certificates that can be used: %s", authorities, reason());
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
+		return -1;
+	}
+	SSL_CTX_set_client_CA_list(ctx, names);
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, accept_any);
+	return 0;
+}
+
+struct tls_context *
+tls_server(const struct certificate **list, int minimum, const char *authorities, char *why, size_t size)
+{
+	struct tls_context *c = memory(NULL, sizeof *c);
+
+	snprintf(why, size, "memory is out");
+	if (c == NULL)
+		return NULL;
+	c->chains = NULL;
+	for (; *list != NULL; *list = (*list)->next) {
+		X509 *leaf = leaf_read((*list)->file);
+		struct chain *n = leaf != NULL ? chain_for(c, leaf, minimum) : NULL;
+		bool good = n != NULL && certificate_use(n->ctx, *list, why, size) == 0;
+
+		if (leaf == NULL)
+			snprintf(why, size, "'%s' has no certificate that can be used: %s", (*list)->file, reason());
+		if (good)
+			n->kinds |= leaf_kind(leaf);
+		X509_free(leaf);
+		if (!good || (n->next == NULL && authorities != NULL && ask_clients(n->ctx, authorities, why, size) == -1)) {
+			tls_context_free(c);
+			return NULL;
+		}
+	}
+	SSL_CTX_set_tlsext_servername_callback(c->chains->ctx, choose);
+	SSL_CTX_set_tlsext_servername_arg(c->chains->ctx, c);
+	return c;
+}
+
+/* Whom a client believes; where a list of revoked certificates stands among
+ * them, every server's must be covered by one. */
+static int
+believe(SSL_CTX *ctx, const char *authorities)
+{
+	X509_STORE *store = SSL_CTX_get_cert_store(ctx);
+	STACK_OF(X509_OBJECT) *all;
+
+	if (authorities == NULL)
+		return SSL_CTX_set_default_verify_paths(ctx) == 1 ? 0 : -1;
+	if (SSL_CTX_load_verify_locations(ctx, authorities, NULL) != 1)
+		return -1;
+	all = X509_STORE_get0_objects(store);
+	for (int i = 0; i < sk_X509_OBJECT_num(all); i++)
+		if (X509_OBJECT_get_type(sk_X509_OBJECT_value(all, i)) == X509_LU_CRL)
+			X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+	return 0;
+}
+
+struct tls_context *
+tls_client(const struct certificate *own, const char *authorities, char *why, size_t size)
+{
+	struct tls_context *c = memory(NULL, sizeof *c);
+	struct chain *n = memory(NULL, sizeof *n);
+
+	snprintf(why, size, "memory is out");
+	if (n != NULL)
+		*n = (struct chain){ context_new(TLS_client_method(), TLS_1_2), NULL, 0, NULL };
+	if (c == NULL || n == NULL || n->ctx == NULL) {
+		free(c);
+		free(n);
+		return NULL;
+	}
+	c->chains = n;
+	ERR_clear_error();
+	errno = 0;
+	if (believe(n->ctx, authorities) == -1)
+		snprintf(why, size, "'%s' has no certificates that can be used: %s", authorities ? authorities : "the system", reason());
+	else if (own == NULL || certificate_use(n->ctx, own, why, size) == 0)
+		return c;
+	tls_context_free(c);
+	return NULL;
+}
+
+int
+tls_look(const struct certificate *from, const char *hostname, struct tls_facts *f, char *why, size_t size)
+{
+	X509 *leaf = leaf_read(from->file);
+	EVP_PKEY *key = leaf != NULL ? X509_get0_pubkey(leaf) : NULL;
+	struct tm tm;
+
+	memset(f, 0, sizeof *f);
+	if (key == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(leaf), &tm) != 1) {
+		snprintf(why, size, "'%s' has no certificate that can be used: %s", from->file, reason());
+		X509_free(leaf);
+		return -1;
+	}
+	f->expires = second_from_civil((int[6]){ tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec });
+	snprintf(f->kind, sizeof f->kind, "%s %d", EVP_PKEY_base_id(key) == EVP_PKEY_RSA ? "RSA" :
+	    EVP_PKEY_base_id(key) == EVP_PKEY_EC ? "ECDSA" : "EdDSA", EVP_PKEY_bits(key));
+	names_within(leaf, NULL, f->names, sizeof f->names);
+	f->named = X509_check_host(leaf, hostname, 0, 0, NULL) == 1;
+	f->self_signed = X509_check_issued(leaf, leaf) == X509_V_OK;
+	X509_free(leaf);
+	return 0;
+}
+
+/* ---- streams ----------------------------------------------------------------------------- */
+
+struct tls *
+tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
+{
+	struct tls *t = memory(NULL, sizeof *t);
+	struct addr a;
+	bool named = name != NULL && addr_parse(&a, name, false) == -1;
+
+	if (t == NULL)
+		return NULL;
+	memset(t, 0, sizeof *t);
+	t->waits = POLLIN;
+	if ((t->ssl = SSL_new(c->chains->ctx)) == NULL || SSL_set_fd(t->ssl, fd) != 1 ||
+	    (named && (SSL_set_tlsext_host_name(t->ssl, name) != 1 || SSL_set1_host(t->ssl, name) != 1)) ||
+	    (name != NULL && !named && X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name) != 1)) {
+		SSL_free(t->ssl);
+		free(t);
+		return NULL;
+	}
+	if (name == NULL) {
+		SSL_set_accept_state(t->ssl);
+		return t;
+	}
+	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (verify)
+		SSL_set_verify(t->ssl, SSL_VERIFY_PEER, NULL);
+	SSL_set_connect_state(t->ssl);
+	t->waits = POLLOUT;
+	return t;
+}
+
+void
+tls_free(struct tls *t)
+{
+	if (t == NULL)
+		return;
+	tls_end(t);
+	SSL_free(t->ssl);
+	free(t);
+}
+
+void
+tls_end(struct tls *t)
+{
+	ERR_clear_error();
+	if (t->shaken && !t->broken)
+		SSL_shutdown(t->ssl);		/* it is said, not waited for */
+	t->broken = true;
+}
+
+/* What an answer of the library's means, in the way of read and write. */
+static ssize_t
+outcome(struct tls *t, int answer)
+{
+	int error = SSL_get_error(t->ssl, answer);
+
+	t->waits = error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
+	if (t->waits != 0) {
+		errno = EAGAIN;
+		return -1;
+	}
+	if (error == SSL_ERROR_ZERO_RETURN)
+		return 0;
+	if (error != SSL_ERROR_SYSCALL || errno == 0)
+		errno = ECONNRESET;
+	t->broken = true;
+	return -1;
+}
+
+/* What it is that protects this stream, and who the other side is. */
+static void
+describe(struct tls *t)
+{
+	const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
+	X509 *peer = SSL_get_peer_certificate(t->ssl);
+	const char *name = SSL_CIPHER_standard_name(cipher);
+
+	snprintf(t->words, sizeof t->words, "%s %s%s%s", SSL_get_version(t->ssl), name ? name : SSL_CIPHER_get_name(cipher),
+	    peer == NULL ? "" : SSL_get_verify_result(t->ssl) == X509_V_OK ? " verified" : " unverified",
+	    SSL_session_reused(t->ssl) ? " resumed" : "");
+	X509_free(peer);
+}
+
+int
+tls_handshake(struct tls *t, char *why, size_t size)
+{
+	long verdict;
+	int answer;
+
+	ERR_clear_error();
+	errno = 0;
+	if ((answer = SSL_do_handshake(t->ssl)) == 1) {
+		t->shaken = true;
+		t->waits = 0;
+		describe(t);
+		return 1;
+	}
+	if (outcome(t, answer) == -1 && errno == EAGAIN)
+		return 0;
+	t->broken = true;
+	verdict = SSL_get_verify_result(t->ssl);
+	if (ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK)
+		snprintf(why, size, "its certificate is not believed: %s", X509_verify_cert_error_string(verdict));
+	else if (ERR_peek_last_error() == 0)
+		snprintf(why, size, "it broke off the handshake");
+	else
+		snprintf(why, size, "the handshake failed: %s", reason());
+	return -1;
+}
+
+short
+tls_events(const struct tls *t, short events)
+{
+	return !t->shaken || (events != 0 && t->waits != 0 && !(events & t->waits)) ? t->waits : events;
+}
+
+ssize_t
+tls_read(struct tls *t, char *out, size_t n)
+{
+	int answer;
+
+	if (t->broken)
+		return 0;
+	ERR_clear_error();
+	errno = 0;
+	if ((answer = SSL_read(t->ssl, out, n > INT_MAX ? INT_MAX : (int)n)) <= 0)
+		return outcome(t, answer);
+	t->waits = 0;
+	return answer;
+}
+
+ssize_t
+tls_write(struct tls *t, const char *octets, size_t n)
+{
+	int answer;
+
+	if (t->broken) {
+		errno = EPIPE;
+		return -1;
+	}
+	ERR_clear_error();
+	errno = 0;
+	if ((answer = SSL_write(t->ssl, octets, n > INT_MAX ? INT_MAX : (int)n)) <= 0)
+		return outcome(t, answer) == 0 ? (errno = EPIPE, -1) : -1;
+	t->waits = 0;
+	return answer;
+}
+
+const char *
+tls_words(const struct tls *t)
+{
+	return t->words;
+}
+
+const char *
+tls_cipher(const struct tls *t)
+{
+	const char *name = SSL_CIPHER_standard_name(SSL_get_current_cipher(t->ssl));
+
+	return name != NULL ? name : "";
+}
+
+#else	/* ---- without OpenSSL: config.c refuses every setting that would lead here -------- */
+
+const bool tls_built = false;
+
+const char *
+tls_library(void)
+{
+	return "none";
+}
+
+struct tls_context *
+tls_server(const struct certificate **list, int minimum, const char *authorities, char *why, size_t size)
+{
+	(void)list, (void)minimum, (void)authorities;
+	snprintf(why, size, "this program was built without OpenSSL");
+	return NULL;
+}
+
+struct tls_context *
+tls_client(const struct certificate *own, const char *authorities, char *why, size_t size)
+{
+	(void)own, (void)authorities;
+	snprintf(why, size, "this program was built without OpenSSL");
+	return NULL;
+}
+
+void
+tls_context_free(struct tls_context *c)
+{
+	(void)c;
+}
+
+int
+tls_look(const struct certificate *from, const char *hostname, struct tls_facts *f, char *why, size_t size)
+{
+	(void)from, (void)hostname, (void)f;
+	snprintf(why, size, "this program was built without OpenSSL");
+	return -1;
+}
+
+struct tls *
+tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
+{
+	(void)c, (void)fd, (void)name, (void)verify;
+	return NULL;
+}
+
+void
+tls_free(struct tls *t)
+{
+	(void)t;
+}
+
+void
+tls_end(struct tls *t)
+{
+	(void)t;
+}
+
+int
+tls_handshake(struct tls *t, char *why, size_t size)
+{
+	(void)t;
+	snprintf(why, size, "this program was built without OpenSSL");
+	return -1;
+}
+
+short
+tls_events(const struct tls *t, short events)
+{
+	(void)t;
+	return events;
+}
+
+ssize_t
+tls_read(struct tls *t, char *out, size_t n)
+{
+	(void)t, (void)out, (void)n;
+	errno = ENOSYS;
+	return -1;
+}
+
+ssize_t
+tls_write(struct tls *t, const char *octets, size_t n)
+{
+	(void)t, (void)octets, (void)n;
+	errno = ENOSYS;
+	return -1;
+}
+
+const char *
+tls_words(const struct tls *t)
+{
+	(void)t;
+	return "";
+}
+
+const char *
+tls_cipher(const struct tls *t)
+{
+	(void)t;
+	return "";
+}
+
+#endif
