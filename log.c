@@ -256,6 +256,16 @@ text_safe(char *out, size_t size, const char *in, size_t n)
 	return out;
 }
 
+const char *
+text_shown(const char *word)
+{
+	static char text[2][100];
+	static int which;
+
+	which = !which;
+	return text_safe(text[which], sizeof text[which], word, strlen(word));
+}
+
 int
 text_lower(int c)
 {

@@ -46,15 +46,6 @@ wrong(struct reader *r, int line, const char *format, ...)
 		log_line("%s:%d: %s", r->file, line, text);
 }
 
-/* A word for a complaint. */
-static const char *
-shown(const char *word)
-{
-	static char text[100];
-
-	return text_safe(text, sizeof text, word, strlen(word));
-}
-
 /* The whole file, with a NUL behind it; NULL when it cannot be read. */
 static char *
 file_text(const char *file)
@@ -208,11 +199,11 @@ recipients_take(struct reader *r, char *text, bool folders)
 
 	while ((word = line_next(r, &text, &joined)) != NULL) {
 		if (!name_valid(word))
-			wrong(r, r->line, "'%s' is no name and no address; write one a line", shown(word));
+			wrong(r, r->line, "'%s' is no name and no address; write one a line", text_shown(word));
 		else if (!ours(r->domains, word))
-			wrong(r, r->line, "'%s' is in none of our domains", shown(word));
+			wrong(r, r->line, "'%s' is in none of our domains", text_shown(word));
 		else if (folders && !names_plain(word, strcspn(word, "@")))
-			wrong(r, r->line, "'%s' cannot have a folder of its own: it wants letters, digits, . _ and -", shown(word));
+			wrong(r, r->line, "'%s' cannot have a folder of its own: it wants letters, digits, . _ and -", text_shown(word));
 		if ((more = grow(n->who, &r->room, n->count, sizeof *more)) == NULL) {
 			wrong(r, r->line, "out of memory");
 			return;
@@ -234,11 +225,11 @@ member_take(struct reader *r, char *word)
 
 	n->aliases[n->alias_count - 1].state = ALIAS_KNOWN;	/* if there is a mistake: then it is measured no more */
 	if (strchr(word, '|') != NULL || word[0] == '/' || word[0] == ':' || word[0] == '"') {
-		wrong(r, r->line, "'%s': an alias stands for names and addresses only, not for a program, a file or a list in one", shown(word));
+		wrong(r, r->line, "'%s': an alias stands for names and addresses only, not for a program, a file or a list in one", text_shown(word));
 		return;
 	}
 	if (!name_valid(word)) {
-		wrong(r, r->line, "'%s' is no name and no address", shown(word));
+		wrong(r, r->line, "'%s' is no name and no address", text_shown(word));
 		return;
 	}
 	n->aliases[n->alias_count - 1].state = ALIAS_NEW;
@@ -273,15 +264,15 @@ alias_begin(struct reader *r, char *line)
 	struct alias *more;
 
 	if (colon == NULL) {
-		wrong(r, r->line, "'%s' has no colon; write NAME: MEMBER, MEMBER", shown(line));
+		wrong(r, r->line, "'%s' has no colon; write NAME: MEMBER, MEMBER", text_shown(line));
 		return NULL;
 	}
 	*colon = '\0';
 	line = trimmed(line);
 	if (!name_valid(line))
-		wrong(r, r->line, "'%s' is no name and no address", shown(line));
+		wrong(r, r->line, "'%s' is no name and no address", text_shown(line));
 	else if (!ours(r->domains, line))
-		wrong(r, r->line, "'%s' is in none of our domains", shown(line));
+		wrong(r, r->line, "'%s' is in none of our domains", text_shown(line));
 	if ((more = grow(n->aliases, &r->room, n->alias_count, sizeof *more)) == NULL) {
 		wrong(r, r->line, "out of memory");
 		return NULL;
@@ -307,12 +298,12 @@ aliases_take(struct reader *r, char *text)
 			wrong(r, r->line, "a line that begins with a blank goes on with an alias, and there is none yet");
 	for (size_t i = 0; i < n->alias_count; i++)
 		if (n->aliases[i].count == 0 && n->aliases[i].state == ALIAS_NEW)
-			wrong(r, n->aliases[i].line, "'%s' stands for nobody", shown(n->aliases[i].name));
+			wrong(r, n->aliases[i].line, "'%s' stands for nobody", text_shown(n->aliases[i].name));
 	if (n->alias_count > 0)
 		qsort(n->aliases, n->alias_count, sizeof *n->aliases, by_name_and_line);
 	for (size_t i = 1; i < n->alias_count; i++)
 		if (text_compare(n->aliases[i - 1].name, n->aliases[i].name) == 0)
-			wrong(r, n->aliases[i].line, "'%s' is an alias already, on line %d", shown(n->aliases[i].name), n->aliases[i - 1].line);
+			wrong(r, n->aliases[i].line, "'%s' is an alias already, on line %d", text_shown(n->aliases[i].name), n->aliases[i - 1].line);
 }
 
 /* For how many it stands; those in aliases it stands for included. */
@@ -325,7 +316,7 @@ alias_measure(struct reader *r, struct alias *a, int depth)
 	if (a->state == ALIAS_KNOWN)
 		return a->total;
 	if (a->state == ALIAS_OPEN || depth > DEPTH_MAX) {
-		wrong(r, a->line, a->state == ALIAS_OPEN ? "'%s' comes back to itself" : "'%s' stands in too many aliases", shown(a->name));
+		wrong(r, a->line, a->state == ALIAS_OPEN ? "'%s' comes back to itself" : "'%s' stands in too many aliases", text_shown(a->name));
 		a->state = ALIAS_KNOWN;
 		return 0;
 	}
@@ -333,7 +324,7 @@ alias_measure(struct reader *r, struct alias *a, int depth)
 	for (size_t i = a->first; i < a->first + a->count && sum <= MEMBERS_MAX; i++)
 		sum += n->members[i].alias ? alias_measure(r, n->members[i].alias, depth + 1) : 1;
 	if (sum > MEMBERS_MAX)
-		wrong(r, a->line, "'%s' stands for more than %d recipients", shown(a->name), MEMBERS_MAX);
+		wrong(r, a->line, "'%s' stands for more than %d recipients", text_shown(a->name), MEMBERS_MAX);
 	a->state = ALIAS_KNOWN;
 	a->total = sum;
 	return sum;
@@ -357,7 +348,7 @@ members_link(struct reader *r)
 			if (m->alias == a)
 				m->alias = NULL;
 			if (m->alias == NULL && n->listed && !names_find(n, m->text) && !names_postmaster(m->text))
-				wrong(r, m->line, "'%s' is neither a recipient nor an alias", shown(m->text));
+				wrong(r, m->line, "'%s' is neither a recipient nor an alias", text_shown(m->text));
 		}
 	}
 	for (size_t i = 0; i < n->alias_count; i++)

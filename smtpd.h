@@ -823,6 +823,8 @@ char *text_copy(const char *s);
 /* Make any octets printable, and harmless between quotes: controls, 8-bit, "
  * and \ as \xNN; cut to fit. */
 char *text_safe(char *out, size_t size, const char *in, size_t n);
+/* So a word of the operator's, for a complaint; good until the next but one. */
+const char *text_shown(const char *word);
 /* Case-blind comparison in ASCII, whatever the locale. */
 int text_compare(const char *a, const char *b);
 bool text_prefix(const char *s, const char *prefix);
