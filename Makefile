@@ -45,6 +45,7 @@ REST = console.o \
 	message.o \
 	route.o \
 	config.o \
+	value.o \
 	process.o \
 	names.o \
 	settings.o \

@@ -20,6 +20,11 @@ const char log_fields[] = "date time c-ip cs-username s-sitename s-computername 
     "cs-uri-query sc-status sc-win32-status sc-bytes cs-bytes time-taken cs-version cs-host "
     "cs(User-Agent) cs(Cookie) cs(Referer)";
 
+const char *const extension_name[EXT_COUNT] = {
+	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP",
+	"ETRN", "ATRN", "TURN"
+};
+
 #define S(member) offsetof(struct server, member)
 #define D(member) offsetof(struct domain, member)
 #define C(member) offsetof(struct config, member)

@@ -391,6 +391,15 @@ struct config {
 	struct memo *memory;	/* all that hangs on this configuration */
 };
 
+/* One while it is read. */
+#define ERRORS_SHOWN 100
+struct reading {
+	struct config *config;
+	struct place place;	/* of the statement */
+	char *why;		/* where the first mistake is told; NULL: they go to the log */
+	size_t why_size;
+};
+
 /* ---- a message -------------------------------------------------------- */
 
 /* In a file the first three; the others while an attempt is under way. */
@@ -1109,8 +1118,6 @@ char *config_host(char out[CONFIG_HOST]);
 /* Where a setting was given, by what is said; or else. */
 const struct place *config_said(const struct place *said, enum block block, const char *name,
     const struct place *otherwise);
-/* Their keywords, in the order of their bits. */
-extern const char *const extension_name[EXT_COUNT];
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
 /* Where a setting of the top level was given. */
@@ -1140,6 +1147,26 @@ char *config_where(char out[WHERE_SIZE], const struct server *s, const char *nam
 /* The same of a setting in this domain's block; NULL: of one that is in none. */
 char *config_where_row(char out[WHERE_SIZE], const struct server *s, const struct domain *row, const char *name);
 
+/* ---- value.c: words become values ------------------------------------------ */
+
+/* Zeroed memory that lives as long as c.  Without it there is no configuration,
+ * and at the time of reading one that is the end. */
+void *keep(struct config *c, size_t n);
+char *keep_text(struct config *c, const char *s);
+void keep_free(struct config *c);		/* all of it */
+/* A mistake, in the statement that is read, or elsewhere.  It is counted. */
+void complain(struct reading *r, const char *format, ...);
+void complain_at(struct reading *r, const struct place *where, const char *format, ...);
+/* One directive's words become its value in the block's struct at base. */
+void value_set(struct reading *r, const struct setting *s, char **words, int n, char *base);
+/* Give every setting of a struct that these blocks fill its default. */
+void value_presets(struct reading *r, enum block from, enum block to, char *base);
+/* Is it a list, which may go on in a further line of the same name? */
+bool value_adds(const struct setting *s);
+/* Which of these words is it?  0, and *to counts from 0; -1: none of them. */
+int value_word(struct reading *r, const char *name, const char *words, const char *word, int *to);
+void value_listeners(struct reading *r, char **words, int n, struct listen **to);
+
 /* ---- names.c: who lives here ------------------------------------------------ */
 
 /* Read both files, or one of them; *errors are added up, and are in the log.
@@ -1158,6 +1185,8 @@ extern const struct setting settings[];
 extern const size_t settings_count;
 extern const char *const block_name[BLOCKS];
 extern const char log_fields[];		/* the words of log-fields */
+/* The keywords of extensions, in the order of their bits. */
+extern const char *const extension_name[EXT_COUNT];
 /* The name in this block that is nearest to a misspelt one, or NULL. */
 const char *setting_nearest(enum block block, const char *word);
 /* Print what a setting means, or all of them as a commented configuration. */

@@ -14,14 +14,14 @@ layers='
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config address conn log proxy rdns turn relay
+	session: reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	reply: 
 	parameter: config address log
 	turn: dest config address log relay conn
 	rdns: dns address log
 	proxy: address
 	pickup: spool message log policy
-	relay: dest outcome route spool journal mime message config address conn log
+	relay: dest outcome route spool journal mime message config settings address conn log
 	dest: outcome route config spool message log address
 	drop: outcome spool message config disk log policy names
 	outcome: spool report message config disk log policy
@@ -33,7 +33,8 @@ layers='
 	policy:  message config names address log
 	message: address log
 	route:   config dns address conn log
-	config: settings address log names
+	config: value settings address log names
+	value: settings address log
 	names: address log
 	process: address conn log
 	settings: log
