@@ -571,7 +571,7 @@ check_domains(const struct server *s)
 static void
 check_made(const struct config *c, const char *setting, const char *path)
 {
-	static const struct place whole = { NULL, 0 };
+	struct place p = config_place(c, setting);
 	char folder[PATH_SIZE];
 	const char *slash = path ? strrchr(path, '/') : NULL;
 
@@ -579,7 +579,7 @@ check_made(const struct config *c, const char *setting, const char *path)
 		return;
 	snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
 	if (access(folder, W_OK | X_OK) == -1)
-		say(FAULT, config_said(c->said, TOP, setting, &whole), "%s %s cannot be made: %s: give its folder to the user that smtpd runs as",
+		say(FAULT, &p, "%s %s cannot be made: %s: give its folder to the user that smtpd runs as",
 		    setting, path, strerror(errno));
 	else
 		say(OK, NULL, "%s %s can be made", setting, path);
@@ -588,8 +588,7 @@ check_made(const struct config *c, const char *setting, const char *path)
 static void
 check_host(const struct config *c)
 {
-	static const struct place whole = { NULL, 0 };
-	const struct place *p = config_said(c->said, TOP, "hosts", &whole);
+	struct place p = config_place(c, "hosts");
 	long long second = now.wall / 1000;
 	char date[DATE_SIZE];
 
@@ -600,7 +599,7 @@ check_host(const struct config *c)
 	if (access(c->hosts, R_OK) == 0)
 		say(OK, NULL, "hosts file %s can be read", c->hosts);
 	else
-		say(p->line != 0 ? FAULT : NOTE, p, "hosts file %s cannot be read: %s: names come from name servers alone",
+		say(p.line != 0 ? FAULT : NOTE, &p, "hosts file %s cannot be read: %s: names come from name servers alone",
 		    c->hosts, strerror(errno));
 	check_made(c, "metrics", c->metrics);
 	check_made(c, "control", c->control);
