@@ -26,6 +26,7 @@ REST = console.o \
 	wizard.o \
 	check.o \
 	session.o \
+	receive.o \
 	reply.o \
 	parameter.o \
 	turn.o \

@@ -4,10 +4,26 @@
  * One row a reply: its code (RFC 5321 4.2), enhanced status (RFC 3463), text,
  * and the clause that rules it, an RFC and its section.  A status of "" is for
  * replies that have none (RFC 2034).
+ *
+ * What is said joins conn.out, the protocol log and the trace; a refusal is
+ * counted and logged, and can be held back (tarpit): then the session is mute,
+ * nothing is read or said before its time, and its other deadline moves by as
+ * much.
+ *
+ * Any reply can bring its session to CLOSE: by one refusal too many, or for want
+ * of memory.  What the session still has then, session.c lets go.
  */
 #include "smtpd.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#define ERRORS_MAX 20		/* commands refused in one session, then 421 */
+#define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
+
+const char *const state_names[] = {
+	"PROXY", "NEW", "NAMING", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+};
 
 const struct reply_row replies[] = {
 	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
@@ -92,4 +108,143 @@ reply_text(char out[REPLY_OCTETS], enum reply r, bool status, va_list ap)
 	int n = snprintf(out, REPLY_OCTETS, "%d %s%s", replies[r].code, enhanced, *enhanced ? " " : "");
 
 	vsnprintf(out + n, REPLY_OCTETS - (size_t)n, replies[r].text, ap);
+}
+
+/* ---- saying it ------------------------------------------------------------ */
+
+/* The directive that decided the next reply, for the trace. */
+static char decided[WHERE_SIZE];
+
+void
+reply_because(const struct session *s, const char *setting)
+{
+	if (log_tracing)
+		config_where(decided, s->conf, setting);
+}
+
+void
+reply_trace(const struct session *s, char side, const char *text, size_t n, const char *rule)
+{
+	trace_line(s->number, s->began, state_names[s->state], side, text, n, rule);
+}
+
+void
+reply_verbatim(struct session *s, const char *line, const char *clause)
+{
+	char rule[WHERE_SIZE + 60];
+	size_t n = strlen(line);
+
+	journal_reply(s->owner->journal, &s->exchange, &s->conn, s->helo, &s->kept, line);
+	if (log_tracing) {
+		snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
+		    *clause ? "RFC " : "", clause);
+		decided[0] = '\0';
+		reply_trace(s, '<', line, n, rule);
+	}
+	if (buf_add(&s->conn.out, line, n) == -1 || buf_add(&s->conn.out, "\r\n", 2) == -1) {
+		s->conn.ended = true;	/* out of memory costs this session */
+		s->state = CLOSE;
+	}
+}
+
+char *
+client_text(const struct session *s, char out[CLIENT_TEXT])
+{
+	const char *name = s->client.names;
+	size_t n = strlen(addr_text(&s->conn.peer, out));
+
+	if (name != NULL)
+		snprintf(out + n, CLIENT_TEXT - n, " name=%s", name);
+	return out;
+}
+
+/* A refusal, or with 421 an end. */
+static void
+log_refusal(const struct session *s, const char *line)
+{
+	char who[CLIENT_TEXT], safe[600];
+
+	log_line("- %s server=\"%s\" client=%s helo=%s reply=\"%s\"",
+	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->conf->name,
+	    client_text(s, who), s->helo ? s->helo : "-",
+	    text_safe(safe, sizeof safe, line, strlen(line)));
+}
+
+bool
+reply_muted(const struct session *s)
+{
+	return s->mute > now.tick;
+}
+
+int
+reply_flush(struct session *s)
+{
+	return reply_muted(s) ? 0 : conn_flush(&s->conn);
+}
+
+/* A refusal is to be said, and is held back: not what was said before it. */
+static void
+mute(struct session *s)
+{
+	if (s->conf->tarpit == 0 || s->state <= NAMING)
+		return;
+	reply_flush(s);			/* if it broke, the next one sees it */
+	s->mute = now.tick + s->conf->tarpit;
+}
+
+/* One reply on its way out.  A refusal is logged. */
+static void
+say(struct session *s, enum reply r, va_list ap)
+{
+	char line[REPLY_OCTETS];
+
+	reply_text(line, r, !(s->conf->hidden & EXT_STATUS), ap);
+	if (replies[r].code >= 500)
+		mute(s);
+	reply_verbatim(s, line, replies[r].clause);
+	if (r == R_SIZE || r == R_RCPTS || r == R_SPACE)
+		s->owner->counts[r == R_SIZE ? REFUSED_SIZE : r == R_RCPTS ? REFUSED_ADDRESSES : REFUSED_SPACE]++;
+	if (replies[r].code >= 400)
+		log_refusal(s, line);
+}
+
+void
+hang_up(struct session *s, bool refused)
+{
+	s->state = CLOSE;
+	s->lingers = refused;
+	s->deadline = now.tick + CLOSE_WAIT;
+}
+
+void
+reply_close(struct session *s, enum reply r, ...)
+{
+	va_list ap;
+
+	va_start(ap, r);
+	say(s, r, ap);
+	va_end(ap);
+	hang_up(s, replies[r].code >= 400);
+}
+
+void
+reply(struct session *s, enum reply r, ...)
+{
+	va_list ap;
+
+	va_start(ap, r);
+	say(s, r, ap);
+	va_end(ap);
+	if (replies[r].code >= 500 && ++s->errors >= ERRORS_MAX && s->state != CLOSE)
+		reply_close(s, R_ERRORS);
+}
+
+void
+reply_size(struct session *s)
+{
+	char most[24];
+
+	snprintf(most, sizeof most, "%lld", s->conf->max_size);
+	reply_because(s, "max-size");
+	reply(s, R_SIZE, most);
 }

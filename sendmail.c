@@ -411,7 +411,7 @@ converse(struct session *s, struct spool *sp)
 		answer = session_step(s, slot);
 		while (spool_pending(sp)) {
 			spool_sync(sp);
-			session_committed(s);
+			receive_committed(s);
 			spool_settle(sp);
 			answer = session_resume(s);
 		}

@@ -26,199 +26,20 @@
  * belongs to the spool.  conn.peer is the client from NEWCOMER on.  In NAMING
  * input is not asked for once there is some.
  *
- * A refusal can be held back (tarpit): then the session is mute, nothing is
- * read or said before its time, and its other deadline moves by as much.
+ * How content is received, from DATA or BDAT to the end of COMMIT, is told in
+ * receive.c; how something is said, and held back (tarpit), in reply.c.
  */
 #include "smtpd.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ERRORS_MAX 20		/* commands refused in one session, then 421 */
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
-#define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
 #define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
 
-static const char *const state_name[] = {
-	"PROXY", "NEW", "NAMING", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
-};
-
-static struct buf scratch;	/* content on its way to a file */
-
-/* ---- replies ---------------------------------------------------------------------- */
-
-static void tx_end(struct session *s);
-static void reply(struct session *s, enum reply r, ...);
-
-/* The directive that decided the next reply, for the trace. */
-static char decided[WHERE_SIZE];
-
-static void
-decide(const struct session *s, const char *setting)
-{
-	if (log_tracing)
-		config_where(decided, s->conf, setting);
-}
-
-static void
-trace(const struct session *s, char side, const char *text, size_t n, const char *rule)
-{
-	trace_line(s->number, s->began, state_name[s->state], side, text, n, rule);
-}
-
-/* One line to the client; code and text are complete. */
-static void
-send_line(struct session *s, const char *line, const char *clause)
-{
-	char rule[WHERE_SIZE + 60];
-	size_t n = strlen(line);
-
-	journal_reply(s->owner->journal, &s->exchange, &s->conn, s->helo, &s->kept, line);
-	if (log_tracing) {
-		snprintf(rule, sizeof rule, "%s%s%s%s", decided, *decided && *clause ? "; " : "",
-		    *clause ? "RFC " : "", clause);
-		decided[0] = '\0';
-		trace(s, '<', line, n, rule);
-	}
-	if (buf_add(&s->conn.out, line, n) == -1 || buf_add(&s->conn.out, "\r\n", 2) == -1)
-		s->conn.ended = true, s->state = CLOSE;	/* out of memory costs this session */
-}
-
-/* Its address, and its name where one is known. */
-#define CLIENT_TEXT (ADDR_TEXT + DOMAIN_MAX + 7)
-static char *
-client_text(const struct session *s, char out[CLIENT_TEXT])
-{
-	const char *name = s->client.names;
-	size_t n = strlen(addr_text(&s->conn.peer, out));
-
-	if (name != NULL)
-		snprintf(out + n, CLIENT_TEXT - n, " name=%s", name);
-	return out;
-}
-
-/* A refusal, or with 421 an end. */
-static void
-log_refusal(const struct session *s, const char *line)
-{
-	char who[CLIENT_TEXT], safe[600];
-
-	log_line("- %s server=\"%s\" client=%s helo=%s reply=\"%s\"",
-	    strncmp(line, "421", 3) == 0 ? "closed" : "refused", s->conf->name,
-	    client_text(s, who), s->helo ? s->helo : "-",
-	    text_safe(safe, sizeof safe, line, strlen(line)));
-}
-
-static bool
-muted(const struct session *s)
-{
-	return s->mute > now.tick;
-}
-
-/* As conn_flush, when it is time. */
-static int
-flush(struct session *s)
-{
-	return muted(s) ? 0 : conn_flush(&s->conn);
-}
-
-/* A refusal is to be said, and is held back: not what was said before it. */
-static void
-mute(struct session *s)
-{
-	if (s->conf->tarpit == 0 || s->state <= NAMING)
-		return;
-	flush(s);			/* if it broke, the next one sees it */
-	s->mute = now.tick + s->conf->tarpit;
-}
-
-/* One reply on its way out.  A refusal is logged. */
-static void
-say(struct session *s, enum reply r, va_list ap)
-{
-	char line[REPLY_OCTETS];
-
-	reply_text(line, r, !(s->conf->hidden & EXT_STATUS), ap);
-	if (replies[r].code >= 500)
-		mute(s);
-	send_line(s, line, replies[r].clause);
-	if (r == R_SIZE || r == R_RCPTS || r == R_SPACE)
-		s->owner->counts[r == R_SIZE ? REFUSED_SIZE : r == R_RCPTS ? REFUSED_ADDRESSES : REFUSED_SPACE]++;
-	if (replies[r].code >= 400)
-		log_refusal(s, line);
-}
-
-/* All has been said.  After a refusal what is unread must be read: see
- * session_closing. */
-static void
-hang_up(struct session *s, bool refused)
-{
-	s->state = CLOSE;
-	s->lingers = refused;
-	s->deadline = now.tick + CLOSE_WAIT;
-}
-
-/* The last reply of a session that we end. */
-static void
-reply_close(struct session *s, enum reply r, ...)
-{
-	va_list ap;
-
-	va_start(ap, r);
-	say(s, r, ap);
-	va_end(ap);
-	hang_up(s, replies[r].code >= 400);
-}
-
-/* Any other; one refusal too many ends the session. */
-static void
-reply(struct session *s, enum reply r, ...)
-{
-	va_list ap;
-
-	va_start(ap, r);
-	say(s, r, ap);
-	va_end(ap);
-	if (replies[r].code >= 500 && ++s->errors >= ERRORS_MAX && s->state != CLOSE) {
-		tx_end(s);
-		reply_close(s, R_ERRORS);
-	}
-}
-
-/* Too large: the limit is named. */
-static void
-reply_size(struct session *s)
-{
-	char most[24];
-
-	snprintf(most, sizeof most, "%lld", s->conf->max_size);
-	decide(s, "max-size");
-	reply(s, R_SIZE, most);
-}
-
-/* ---- the transaction ---------------------------------------------------------------- */
-
-static void
-tx_free(struct session *s)
-{
-	if (s->tx == NULL)
-		return;
-	spool_abandon(s->owner->spool, s->tx->m);
-	free(s->tx);
-	s->tx = NULL;
-}
-
-/* End the transaction, whatever it has come to. */
-static void
-tx_end(struct session *s)
-{
-	tx_free(s);
-	if (s->state != CLOSE)
-		s->state = s->helo ? IDLE : GREET;
-}
+/* ---- verbs ---------------------------------------------------------------------------- */
 
 /* ATRN and TURN are for those who can say who they are. */
 static bool
@@ -226,135 +47,6 @@ offers(const struct session *s, int extension)
 {
 	return config_offers(s->conf, extension) && (turn_account != NULL || !(extension & (EXT_ATRN | EXT_TURN)));
 }
-
-/* What stopped a message: the disk, or the lack of it. */
-static enum reply
-disk_reply(int error)
-{
-	return error == ENOSPC || error == EDQUOT ? R_SPACE : R_DISK;
-}
-
-static const char *
-with_keyword(const struct session *s)	/* RFC 3848, RFC 6531 4.3 */
-{
-	return s->tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
-}
-
-/* Is what the client calls itself its own? */
-static bool
-helo_confirmed(const struct session *s)
-{
-	struct addr a;
-
-	return client_name(&s->client, s->helo) != NULL ||
-	    (literal_parse(&a, s->helo, strlen(s->helo)) == 0 && addr_same(&a, &s->client.addr));
-}
-
-/* What we know of the client besides, for the Received field: its TCP-info
- * (RFC 5321 4.4) in parentheses, and a comment where there is none to believe. */
-#define KNOWN_TEXT (DOMAIN_MAX + ADDR_TEXT + 30)
-static char *
-known_text(const struct session *s, char out[KNOWN_TEXT])
-{
-	const struct client *c = &s->client;
-	const char *name = client_name(c, s->helo) ? client_name(c, s->helo) : c->names, *comment = "";
-	char who[ADDR_TEXT + 8];
-	bool asked = s->conf->reverse_dns != REVERSE_OFF;
-
-	if (asked && !helo_confirmed(s))
-		comment = c->rdns == RDNS_LATER ? " (RDNS failed)" : " (unverified)";
-	snprintf(out, KNOWN_TEXT, "(%s%s%s)%s", asked && name ? name : "", asked && name ? " " : "",
-	    addr_literal(&s->conn.peer, who), comment);
-	return out;
-}
-
-/* Make the file: envelope and our Received field (RFC 5321 4.4). */
-static int
-tx_open(struct session *s)
-{
-	char head[DOMAIN_MAX * 3 + 300], known[KNOWN_TEXT], id[ID_SIZE], date[DATE_SIZE];
-	const struct server *conf = s->conf;
-
-	snprintf(head, sizeof head, "Received: from %s %s\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
-	    s->helo, known_text(s, known), conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
-	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
-	s->tx->content.either = conf->line_endings == ENDINGS_EITHER;
-	if (policy_expand(conf, &s->tx->m->env) == -1)
-		s->tx->m->error = ENOMEM;
-	else if (spool_create(s->owner->spool, s->tx->m, head) == 0)
-		return 0;
-	reply(s, disk_reply(s->tx->m->error));
-	tx_end(s);
-	return -1;
-}
-
-/* Take content; *used octets of it.  As content_take. */
-static int
-tx_take(struct session *s, const char *octets, size_t n, size_t *used)
-{
-	struct tx *tx = s->tx;
-	int answer;
-
-	scratch.len = 0;
-	answer = content_take(&tx->content, octets, n, used, &scratch);
-	if (answer == -1) {
-		tx->m->error = ENOMEM;
-		*used = n;
-		answer = 0;
-	}
-	if (tx->content.size <= s->conf->max_size)
-		spool_write(tx->m, scratch.data, scratch.len);	/* m->error remembers */
-	return answer;
-}
-
-/* Where CR LF is insisted on, a line that lacks it ends the session: nobody
- * can tell what its sender thinks comes next. */
-static void
-refuse_stray(struct session *s)
-{
-	tx_end(s);
-	decide(s, "line-endings");
-	reply_close(s, R_STRAY);
-}
-
-/* The message is complete: refuse it, or hand it to this turn's commit. */
-static void
-tx_complete(struct session *s)
-{
-	const struct server *conf = s->conf;
-	struct tx *tx = s->tx;
-
-	s->received += tx->content.size;
-	if (tx->content.size > conf->max_size)
-		reply_size(s);
-	else if (tx->content.stray && conf->line_endings == ENDINGS_REJECT && !tx->content.raw) {
-		decide(s, "line-endings");
-		reply(s, R_STRAY);
-	} else if (tx->content.hops > conf->max_hops) {
-		decide(s, "max-hops");
-		reply(s, R_HOPS);
-	} else if (tx->m->error != 0) {
-		reply(s, disk_reply(tx->m->error));
-	} else {
-		spool_commit(s->owner->spool, tx->m);
-		s->state = COMMIT;
-		return;
-	}
-	tx_end(s);
-}
-
-static void
-log_received(const struct session *s, const struct message *m)
-{
-	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400];
-
-	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
-	    id_text(&m->id, id), s->conf->name, client_text(s, who), s->helo,
-	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
-	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s));
-}
-
-/* ---- verbs ---------------------------------------------------------------------------- */
 
 struct verb;
 typedef void handler(struct session *, const struct verb *, char *argument);
@@ -436,11 +128,11 @@ say_hello(struct session *s)
 		left += offers(s, 1 << i);
 	snprintf(line, sizeof line, "250%c%s greets %s", left ? '-' : ' ', conf->hostname,
 	    addr_literal(&s->conn.peer, who));
-	send_line(s, line, "5321 4.1.1.1");
+	reply_verbatim(s, line, "5321 4.1.1.1");
 	for (size_t i = 0; left > 0 && i < EXT_COUNT; i++)
 		if (offers(s, 1 << i)) {
 			ehlo_line(line, sizeof line, conf, i, --left ? '-' : ' ');
-			send_line(s, line, "");
+			reply_verbatim(s, line, "");
 		}
 }
 
@@ -501,23 +193,6 @@ path_argument(struct session *s, const struct verb *v, char *argument, const cha
 	return argument + (at - argument);
 }
 
-static struct tx *
-tx_new(void)
-{
-	struct tx *tx = memory(NULL, sizeof *tx);
-	struct id id;
-
-	if (tx == NULL)
-		return NULL;
-	memset(tx, 0, sizeof *tx);
-	id_next(&id);
-	if ((tx->m = spool_new(&id)) == NULL) {
-		free(tx);
-		return NULL;
-	}
-	return tx;
-}
-
 /* The parameters: 0 and what to keep in args, or -1 answered. */
 static int
 take_parameters(struct session *s, char *text, bool of_mail, struct buf *args)
@@ -544,7 +219,7 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 	struct path p;
 
 	if (s->received >= conf->max_session) {
-		decide(s, "max-session");
+		reply_because(s, "max-session");
 		reply_close(s, R_SESSION);
 		return;
 	}
@@ -590,7 +265,7 @@ recipient_allowed(struct session *s, const struct path *p)
 		s->tx->members += v.members;
 		return 0;
 	}
-	decide(s, v.setting);
+	reply_because(s, v.setting);
 	reply(s, v.reply, p->text);
 	return -1;
 }
@@ -626,7 +301,7 @@ do_rcpt(struct session *s, const struct verb *v, char *argument)
 	} else if (p.eight && !s->tx->utf8) {
 		reply(s, R_UTF8);
 	} else if ((long long)m->env.count >= s->conf->max_recipients) {
-		decide(s, "max-recipients");
+		reply_because(s, "max-recipients");
 		reply(s, R_RCPTS);
 	} else if (recipient_allowed(s, &p) == -1) {
 		/* it has been answered */
@@ -644,64 +319,13 @@ static void
 do_data(struct session *s, const struct verb *v, char *argument)
 {
 	(void)v, (void)argument;
-	if (s->tx->body == BODY_BINARYMIME) {
-		reply(s, R_BINARY);
-	} else if (tx_open(s) == 0) {
-		s->state = DATA;
-		reply(s, R_GO_AHEAD);
-	}
+	receive_data(s);
 }
 
-/* "size" and perhaps "LAST"; -1 when it is not that. */
-static int
-chunk_parse(const char *argument, long long *size, bool *last)
-{
-	const char *end;
-
-	if ((*size = text_octets(argument, &end)) == -1 || *size == UNLIMITED)
-		return -1;
-	*last = text_compare(end + strspn(end, " \t"), "LAST") == 0 && *end != 'L' && *end != 'l';
-	return *last || *end == '\0' ? 0 : -1;
-}
-
-/* What is wrong with a BDAT at this point; R_READY when nothing is. */
-static enum reply
-chunk_refusal(const struct session *s, const struct verb *v)
-{
-	if (s->state != RCPT && s->state != CHUNKS)
-		return order_refusal(s, v);
-	return s->chunk > s->conf->max_size - s->tx->content.size ? R_SIZE : R_READY;
-}
-
-static void chunk_end(struct session *s);
-
-/* The chunk follows whatever we think of it, so it is always read: RFC 3030 2. */
 static void
 do_bdat(struct session *s, const struct verb *v, char *argument)
 {
-	if (chunk_parse(argument, &s->chunk, &s->last) == -1) {
-		tx_end(s);
-		reply_close(s, R_CHUNK_SIZE);
-		return;
-	}
-	s->refusal = chunk_refusal(s, v);
-	if (s->refusal != R_READY && s->chunk / 2 > s->conf->max_size) {
-		tx_end(s);		/* nor will we read all that */
-		reply_close(s, R_CHUNK_SIZE);
-		return;
-	}
-	if (s->refusal == R_READY && s->state == RCPT) {
-		s->tx->chunked = true;
-		if (tx_open(s) == -1)
-			s->refusal = R_BYE;	/* answered already */
-	} else if (s->refusal != R_READY)
-		tx_end(s);
-	if (s->state == CLOSE)
-		return;
-	s->state = CHUNK;
-	s->chunk_size = s->chunk;
-	if (s->chunk == 0)
-		chunk_end(s);
+	receive_bdat(s, argument, s->state == RCPT || s->state == CHUNKS ? R_READY : order_refusal(s, v));
 }
 
 static void
@@ -740,7 +364,7 @@ help_all(struct session *s)
 		if (verbs[i].syntax != NULL && offers(s, verbs[i].extension))
 			n += (size_t)snprintf(line + n, sizeof line - n, "%s ", verbs[i].name);
 	line[n - 1] = '\0';
-	send_line(s, line, "5321 4.1.1.8");
+	reply_verbatim(s, line, "5321 4.1.1.8");
 	reply(s, R_HELP, "HELP and a verb shows its syntax");
 }
 
@@ -828,7 +452,7 @@ show_command(struct session *s, const struct verb *v, const char *line, size_t n
 	journal_command(s->owner->journal, &s->exchange, line, v ? n : 0);
 	if (v == NULL && s->secret)
 		line = "(not shown)", n = strlen(line);
-	trace(s, '>', line, auth ? 4 : n, NULL);
+	reply_trace(s, '>', line, auth ? 4 : n, NULL);
 	s->secret = auth || (v == NULL && s->secret);
 }
 
@@ -873,89 +497,10 @@ step_command(struct session *s)
 	default:
 		s->deadline = now.tick + s->conf->timeout;
 		if (!s->crlf && s->conf->line_endings == ENDINGS_REJECT)
-			refuse_stray(s);
-		else if (command(s, line, n) && flush(s) == -1)
+			receive_stray(s);
+		else if (command(s, line, n) && reply_flush(s) == -1)
 			return -1;
 	}
-	return 1;
-}
-
-/* Content of DATA. */
-static int
-step_data(struct session *s)
-{
-	size_t n, used = 0;
-	const char *octets = conn_peek(&s->conn, &n);
-	char text[60];
-	int ended;
-
-	if (n == 0)
-		return 0;
-	s->deadline = now.tick + s->conf->timeout;
-	ended = tx_take(s, octets, n, &used);
-	conn_consume(&s->conn, used);
-	s->exchange.received += (long long)used;
-	if (s->tx->content.stray && s->conf->line_endings == ENDINGS_REJECT) {
-		refuse_stray(s);
-	} else if (ended) {
-		snprintf(text, sizeof text, ". (%lld octets)", s->tx->content.size);
-		trace(s, '>', text, strlen(text), NULL);
-		tx_complete(s);
-	} else if (s->tx->content.size / 2 > s->conf->max_size) {
-		/* It was told the limit and goes on: the end may never come. */
-		tx_end(s);
-		reply_size(s);
-		hang_up(s, true);
-	}
-	return 1;
-}
-
-/* All octets of a chunk have been read. */
-static void
-chunk_end(struct session *s)
-{
-	char text[24];
-
-	if (s->refusal != R_READY) {
-		s->state = s->helo ? IDLE : GREET;
-		if (s->refusal == R_SIZE)
-			reply_size(s);
-		else if (s->refusal != R_BYE)
-			reply(s, (enum reply)s->refusal);
-		return;
-	}
-	snprintf(text, sizeof text, "%lld", s->chunk_size);
-	s->state = CHUNKS;
-	if (!s->last) {
-		reply(s, R_CHUNK, text);
-		return;
-	}
-	scratch.len = 0;
-	if (content_end(&s->tx->content, &scratch) == -1)
-		s->tx->m->error = ENOMEM;
-	else
-		spool_write(s->tx->m, scratch.data, scratch.len);
-	tx_complete(s);
-}
-
-/* Octets of a chunk. */
-static int
-step_chunk(struct session *s)
-{
-	size_t n, used;
-	const char *octets = conn_peek(&s->conn, &n);
-
-	if (n == 0)
-		return 0;
-	s->deadline = now.tick + s->conf->timeout;
-	if ((long long)n > s->chunk)
-		n = (size_t)s->chunk;
-	if (s->tx != NULL)
-		tx_take(s, octets, n, &used);
-	conn_consume(&s->conn, n);
-	s->exchange.received += (long long)n;
-	if ((s->chunk -= (long long)n) == 0)
-		chunk_end(s);
 	return 1;
 }
 
@@ -987,7 +532,7 @@ step_proxy(struct session *s)
 	addr_text_port(&peer, client);
 	log_detail("- proxied #%lu client=%s proxy=%s", s->number, client, addr_text_port(&s->conn.peer, proxy));
 	snprintf(text, sizeof text, "(PROXY header: client %s)", client);
-	trace(s, '>', text, strlen(text), "");
+	reply_trace(s, '>', text, strlen(text), "");
 	s->conn.peer = peer;
 	s->conn.here = here;
 	s->state = NEWCOMER;
@@ -1006,8 +551,8 @@ step(struct session *s)
 {
 	switch (s->state) {
 	case PROXY: return step_proxy(s);
-	case DATA:  return step_data(s);
-	case CHUNK: return step_chunk(s);
+	case DATA:
+	case CHUNK: return receive_step(s);
 	default:    return step_command(s);
 	}
 }
@@ -1020,9 +565,11 @@ session_run(struct session *s)
 	int answer = 1;
 
 	while (answer == 1 && s->conn.out.len < OUT_OCTETS) {
-		if (held(s) || s->state == CLOSE || muted(s))
+		if (held(s) || s->state == CLOSE || reply_muted(s))
 			break;
 		answer = step(s);
+		if (s->state == CLOSE)
+			tx_free(s);	/* a reply can end a session anywhere */
 	}
 	return answer;
 }
@@ -1035,7 +582,7 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 	s->due = s->deadline;
 	conn_peek(&s->conn, &waiting);
 	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS && (s->state != NAMING || waiting == 0), slot);
-	if (muted(s)) {
+	if (reply_muted(s)) {
 		slot->fd = -1;
 		s->due = s->mute;
 	}
@@ -1090,7 +637,7 @@ welcome(struct session *s)
 	struct verdict v = policy_connect(s->conf, &s->client);
 
 	if (v.reply != R_READY) {
-		decide(s, v.setting);
+		reply_because(s, v.setting);
 		reply_close(s, v.reply, s->conf->hostname);
 		return;
 	}
@@ -1145,7 +692,7 @@ step_lookup(struct session *s)
 	c->names = s->lookup->names.data;
 	memset(&s->lookup->names, 0, sizeof s->lookup->names);
 	lookup_end(s);
-	trace(s, '=', words[c->rdns], strlen(words[c->rdns]), "RFC 8601 3");
+	reply_trace(s, '=', words[c->rdns], strlen(words[c->rdns]), "RFC 8601 3");
 	welcome(s);
 	return session_advance(s);
 }
@@ -1169,7 +716,7 @@ session_advance(struct session *s)
 
 	if (s->state == NAMING)
 		return step_lookup(s);
-	if (s->mute != 0 && !muted(s)) {
+	if (s->mute != 0 && !reply_muted(s)) {
 		s->deadline += s->conf->tarpit;
 		s->mute = 0;
 		if (conn_flush(&s->conn) == -1)
@@ -1177,9 +724,9 @@ session_advance(struct session *s)
 	}
 	do {		/* again when it stopped only for its replies to leave */
 		answer = session_run(s);
-		sent = s->state == CLOSE ? 0 : flush(s);
+		sent = s->state == CLOSE ? 0 : reply_flush(s);
 	} while (answer == 1 && sent == 1 && !held(s));
-	if (muted(s)) {
+	if (reply_muted(s)) {
 		conn_rest(&s->conn);
 		return 0;
 	}
@@ -1205,29 +752,6 @@ session_step(struct session *s, const struct pollfd *slot)
 	if ((slot->revents & (POLLIN | POLLHUP | POLLERR)) && !held(s))
 		conn_receive(&s->conn);		/* its end shows in conn.ended */
 	return session_advance(s);
-}
-
-void
-session_committed(struct session *s)
-{
-	struct message *m = s->tx->m;
-	const char *account = spool_account(s->owner->spool);
-	char id[ID_SIZE];
-
-	trace(s, '=', account, strlen(account), "RFC 5321 6.1");
-	if (m->state == MESSAGE_KEPT) {
-		s->owner->counts[MESSAGES_RECEIVED]++;
-		s->owner->counts[RECIPIENTS_RECEIVED] += (long long)m->env.count;
-		s->owner->counts[MESSAGE_BYTES_RECEIVED] += s->tx->content.size;
-		log_received(s, m);
-		s->kept = m->id;
-		reply(s, R_QUEUED, id_text(&m->id, id));
-	} else
-		reply(s, disk_reply(m->error));
-	s->tx->m = NULL;		/* it is the spool's */
-	tx_end(s);
-	s->answered = true;
-	s->deadline = now.tick + s->conf->timeout;
 }
 
 int
@@ -1278,7 +802,7 @@ session_admit(struct session *s, enum reply r, const char *setting)
 	if (r == R_READY)
 		greet(s);
 	else {
-		decide(s, setting);
+		reply_because(s, setting);
 		reply_close(s, r, s->conf->hostname);
 	}
 	return session_advance(s);
@@ -1288,7 +812,7 @@ void
 session_doing(const struct session *s, char *out, size_t size)
 {
 	const struct message *m = s->tx ? s->tx->m : NULL;
-	int n = snprintf(out, size, "%s %s", state_name[s->state], s->helo ? s->helo : "-");
+	int n = snprintf(out, size, "%s %s", state_names[s->state], s->helo ? s->helo : "-");
 
 	if (n > 0 && (size_t)n < size && m != NULL && m->env.sender != NULL)
 		snprintf(out + n, size - (size_t)n, ", from <%.200s> to %lu, %lld octets", m->env.sender,
@@ -1337,7 +861,7 @@ session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r,
 	s.owner = v;
 	s.conf = v->conf;
 	s.began = now.tick;
-	decide(&s, setting);
+	reply_because(&s, setting);
 	reply_close(&s, r, v->conf->hostname);
 	conn_flush(&s.conn);
 	conn_part(&s.conn);

@@ -12,7 +12,7 @@
  *	what is due is delivered or queued	(drop_deliver, dests_route, relays_start)
  *	before a commit, those who are ready by now go on, a few times
  *	THE COMMIT of all that reached its end	(spool_sync)
- *	its replies are made ready		(session_committed)
+ *	its replies are made ready		(receive_committed)
  *	delivery of what was committed		(spool_settle, drop_deliver)
  *	the replies leave			(session_resume)
  *

@@ -1483,6 +1483,41 @@ extern const struct reply_row replies[];
 /* The line without its end, with or without an enhanced status. */
 #define REPLY_OCTETS 510	/* RFC 5321 4.5.3.1.5, less CR LF */
 void reply_text(char out[REPLY_OCTETS], enum reply r, bool status, va_list ap);
+/* Say it; one refusal too many ends the session. */
+void reply(struct session *s, enum reply r, ...);
+/* Say it, the last one, and close. */
+void reply_close(struct session *s, enum reply r, ...);
+void reply_size(struct session *s);	/* too large: the limit is named */
+/* A line as it is, to which this clause applies. */
+void reply_verbatim(struct session *s, const char *line, const char *clause);
+/* The setting that decided the next reply; what else the trace is to show. */
+void reply_because(const struct session *s, const char *setting);
+void reply_trace(const struct session *s, char side, const char *text, size_t n, const char *rule);
+/* Is it mute?  As conn_flush, when it is not. */
+bool reply_muted(const struct session *s);
+int reply_flush(struct session *s);
+/* All has been said; after a refusal what is unread must be read. */
+void hang_up(struct session *s, bool refused);
+/* Who it is: its address, and its name where one is known. */
+#define CLIENT_TEXT (ADDR_TEXT + DOMAIN_MAX + 7)
+char *client_text(const struct session *s, char out[CLIENT_TEXT]);
+extern const char *const state_names[];
+
+/* ---- receive.c: a message comes in -------------------------------------------------- */
+
+struct tx *tx_new(void);
+void tx_free(struct session *s);
+void tx_end(struct session *s);			/* whatever it has come to */
+void receive_data(struct session *s);
+/* refusal: R_READY, or why it may not be said now. */
+void receive_bdat(struct session *s, const char *argument, enum reply refusal);
+int receive_step(struct session *s);		/* in DATA and CHUNK; 0 when no input is there */
+/* Where CR LF is insisted on, a line that lacks it ends the session: nobody can
+ * tell what its sender thinks comes next. */
+void receive_stray(struct session *s);
+/* In COMMIT, after spool_sync: the promise, or that there is none, is made
+ * ready to be said. */
+void receive_committed(struct session *s);
 
 /* ---- parameter.c: what MAIL and RCPT may ask for --------------------------------- */
 
@@ -1559,10 +1594,8 @@ size_t session_want(struct session *s, struct pollfd *slot, msec *until);
 #define SESSION_SLOTS 2
 /* -1 broken, 0 it waits, 1 over. */
 int session_step(struct session *s, const struct pollfd *slot);
-/* In COMMIT, after spool_sync: the promise, or that there is none, is made
- * ready to be said; session_resume, after spool_settle, lets it go and goes on
- * with what was pipelined, as session_step. */
-void session_committed(struct session *s);
+/* After receive_committed and spool_settle: let the reply go and go on with what
+ * was pipelined, as session_step. */
 int session_resume(struct session *s);
 /* Where it stands, and with what, in words. */
 void session_doing(const struct session *s, char *out, size_t size);

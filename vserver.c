@@ -83,7 +83,7 @@ sessions_committed(void)
 {
 	for (size_t i = 0; i < session_count; i++)
 		if (sessions[i]->state == COMMIT)
-			session_committed(sessions[i]);
+			receive_committed(sessions[i]);
 }
 
 static void

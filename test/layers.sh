@@ -9,13 +9,14 @@ layers='
 	why:     reply policy route config settings address log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count:   vserver dest spool dns address log
-	sendmail: session parameter policy spool view message config dns address conn log
-	vserver: session policy pickup watch relay dest drop outcome spool journal config address conn disk log process
+	sendmail: session receive parameter policy spool view message config dns address conn log
+	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
-	reply: 
+	session: receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	receive: address config conn log message policy reply spool
+	reply: address config conn journal log
 	parameter: config address log
 	turn: dest config address log relay conn
 	rdns: dns address log
