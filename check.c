@@ -448,24 +448,11 @@ check_resolvers(const struct config *c)
 	names_until = now.tick + (any ? NAMES_WAIT : NAMES_SILENT);
 }
 
-static void
-arpa_name(char out[DOMAIN_MAX + 1], const struct addr *a)
-{
-	size_t n = 0;
-
-	for (int i = a->family == 6 ? 15 : 3; i >= 0; i--)
-		if (a->family == 6)
-			n += (size_t)sprintf(out + n, "%x.%x.", a->octets[i] & 15u, a->octets[i] >> 4);
-		else
-			n += (size_t)sprintf(out + n, "%u.", a->octets[i]);
-	sprintf(out + n, a->family == 6 ? "ip6.arpa" : "in-addr.arpa");
-}
-
 /* Does this address of ours lead back to our name? */
 static void
 check_back(const struct server *s, const struct addr *a)
 {
-	char text[ADDR_TEXT], name[DOMAIN_MAX + 1], safe[100] = "nothing";
+	char text[ADDR_TEXT], name[REVERSE_TEXT], safe[100] = "nothing";
 	const struct dns_answer *answer;
 	struct dns q;
 	size_t i;
@@ -475,8 +462,7 @@ check_back(const struct server *s, const struct addr *a)
 		say(NOTE, NULL, "hostname %s is %s here: what it is for others cannot be seen from here", s->hostname, text);
 		return;
 	}
-	arpa_name(name, a);
-	answer = ask(&q, name, DNS_PTR);
+	answer = ask(&q, addr_reverse(a, name), DNS_PTR);
 	for (i = 0; answer != NULL && i < answer->count && text_compare(dns_name(answer, i), s->hostname) != 0; i++)
 		text_safe(safe, sizeof safe, dns_name(answer, i), strlen(dns_name(answer, i)));
 	if (answer != NULL && i < answer->count)
