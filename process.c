@@ -35,8 +35,6 @@
 #define FIRST_GIVEN 3		/* descriptor, by the custom of LISTEN_FDS */
 #define GIVEN_MAX   256
 #define NAME_SIZE   128		/* of a user or a group */
-#define EX_OSERR    71		/* sysexits.h, which POSIX lacks */
-#define EX_NOPERM   77
 
 /* Whom to become. */
 static struct {
