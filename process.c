@@ -51,17 +51,20 @@ static int notify_fd = -1;
 
 /* What is closed of standard input, output and error would be the next file's
  * number.  Where there is no /dev/null, any folder is deaf and silent too. */
-static void
-standard_open(void)
+bool
+process_descriptors(void)
 {
+	bool no_input = false;
 	int fd;
 
-	do
+	do {
 		if ((fd = open("/dev/null", O_RDWR)) == -1)
 			fd = open("/", O_RDONLY);
-	while (fd >= 0 && fd <= STDERR_FILENO);
+		no_input |= fd == STDIN_FILENO;
+	} while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd != -1)
 		close(fd);
+	return no_input;
 }
 
 /* A listening TCP socket? */
@@ -197,7 +200,7 @@ process_reloading(void)
 void
 process_begin(void)
 {
-	standard_open();
+	process_descriptors();
 	if (getuid() != geteuid() || getgid() != getegid())
 		die(EX_NOPERM, "is installed setuid or setgid, and must not be: chmod ug-s it");
 	sockets_inherit();

@@ -598,28 +598,13 @@ queues_print(const struct config *config, bool json)
 
 /* ---- the command ------------------------------------------------------------------------------ */
 
-/* Descriptors 0 to 2 are what they are thought to be: no file of ours gets
- * their numbers. */
-static bool
-descriptors_fill(void)
-{
-	bool no_input = false;
-	int fd;
-
-	while ((fd = open("/dev/null", O_RDWR)) != -1 && fd <= STDERR_FILENO)
-		no_input |= fd == STDIN_FILENO;
-	if (fd != -1)
-		close(fd);
-	return no_input;
-}
-
 int
 sendmail_main(char **argv)
 {
 	struct config *config;
 	struct call c;
 	int status = 0;
-	bool no_input = descriptors_fill();
+	bool no_input = process_descriptors();
 
 	call_read(&c, argv);
 	c.no_input = no_input;

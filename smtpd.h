@@ -1084,6 +1084,8 @@ bool message_has_body(const char *text, size_t n);
 
 /* Before anything else: see the head of process.c for the order. */
 void process_begin(void);
+/* Descriptors 0 to 2 are open from here on; was standard input closed? */
+bool process_descriptors(void);
 /* Whom to become: "NAME", "NAME:GROUP", or numbers.  NULL, or why not. */
 const char *process_user(const char *spec);
 /* Can we, and is it said?  Else this is the end.  root: for process_confine. */
