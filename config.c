@@ -17,7 +17,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FILE_OCTETS   (1 << 20)	/* of a configuration file */
 #define WORDS_MAX     512	/* on a line */
 #define FILES_MAX     64	/* read for one configuration */
 #define DEPTH_MAX     8		/* of blocks in blocks; three are of use */
@@ -357,24 +356,6 @@ text_read(struct parser *p, const char *name, const char *text, size_t n)
 		block_body(&inner, TOP, 0);
 }
 
-const char *
-config_text(const char *file, struct buf *text)
-{
-	char part[4096];
-	FILE *f = fopen(file, "r");
-	const char *why = f == NULL ? strerror(errno) : NULL;
-	size_t n;
-
-	while (why == NULL && (n = fread(part, 1, sizeof part, f)) > 0)
-		if (text->len > FILE_OCTETS || buf_add(text, part, n) == -1)
-			why = "is too large";
-	if (f != NULL && ferror(f))
-		why = strerror(errno);
-	if (f != NULL)
-		fclose(f);
-	return why;
-}
-
 /* Read a file, at top level; r.place.file is the one that asks for it, or NULL. */
 static void
 file_read(struct parser *p, const char *file)
@@ -388,7 +369,7 @@ file_read(struct parser *p, const char *file)
 	else if (p->instead != NULL && strcmp(file, p->instead) == 0)
 		text = p->with;
 	else
-		why = config_text(file, &read);
+		why = disk_text(file, &read, CONFIG_OCTETS);
 	if (why == NULL)
 		text_read(p, file, text->data ? text->data : "", text->len);
 	else if (p->r.place.file != NULL)

@@ -2,7 +2,7 @@
  * disk.c - every act on the disk that a promise rests on.
  *
  * Each asks disk_fault first, so that a test can make it fail; none follows a
- * link.
+ * link.  What the operator wrote is read here too, through links as he likes.
  */
 #include "smtpd.h"
 
@@ -119,6 +119,24 @@ disk_file(const char *path, const char *text, size_t n)
 		return -1;
 	answer = disk_write(fd, text, n) == -1 || disk_sync(fd) == -1 ? -1 : 0;
 	return close(fd) == -1 ? -1 : answer;
+}
+
+const char *
+disk_text(const char *path, struct buf *text, size_t most)
+{
+	FILE *f = fopen(path, "r");
+	const char *why = f == NULL ? strerror(errno) : NULL;
+	char part[16384];
+	size_t n;
+
+	while (why == NULL && (n = fread(part, 1, sizeof part, f)) > 0)
+		if (text->len + n > most || buf_add(text, part, n) == -1)
+			why = "is too large";
+	if (f != NULL && why == NULL && ferror(f))
+		why = strerror(errno);
+	if (f != NULL)
+		fclose(f);
+	return why;
 }
 
 /* CR LF becomes LF in place; how many octets are left.  A CR at the end waits for

@@ -13,7 +13,6 @@
  */
 #include "smtpd.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,21 +49,11 @@ wrong(struct reader *r, int line, const char *format, ...)
 static char *
 file_text(const char *file)
 {
-	FILE *f = fopen(file, "r");
-	const char *why = f == NULL ? strerror(errno) : NULL;
 	struct buf b = { 0 };
-	char part[16384];
-	size_t n;
+	const char *why = disk_text(file, &b, NAMES_OCTETS);
 
-	while (why == NULL && (n = fread(part, 1, sizeof part, f)) > 0)
-		if (memchr(part, '\0', n) != NULL)
-			why = "this is no text file";
-		else if (b.len + n > NAMES_OCTETS || buf_add(&b, part, n) == -1)
-			why = "is too large";
-	if (f != NULL && why == NULL && ferror(f))
-		why = strerror(errno);
-	if (f != NULL)
-		fclose(f);
+	if (why == NULL && b.len > 0 && memchr(b.data, '\0', b.len) != NULL)
+		why = "this is no text file";
 	if (why == NULL && buf_add(&b, "\n", 1) == 0)
 		return b.data;
 	log_line("%s: %s", file, why ? why : "is too large");

@@ -1112,8 +1112,7 @@ void config_release(struct config *c);
  * `instead` would be read.  The first mistake is told in why, nothing printed;
  * and a server is not demanded. */
 struct config *config_try(const char *file, const char *instead, const struct buf *with, char *why, size_t size);
-/* Append a file's text; NULL, or why it cannot be read. */
-const char *config_text(const char *file, struct buf *text);
+#define CONFIG_OCTETS (1 << 20)	/* of one of its files */
 /* The host's own name, as a domain. */
 #define CONFIG_HOST 256
 char *config_host(char out[CONFIG_HOST]);
@@ -1213,6 +1212,8 @@ int disk_sync_folder(int fd);
 int disk_folder(const char *folder);		/* the same, by its path */
 int disk_rename(const char *from, const char *to);
 int disk_file(const char *path, const char *text, size_t n);	/* written and synced */
+/* Append the text of a file, `most` octets or less; NULL, or why it cannot be read. */
+const char *disk_text(const char *path, struct buf *text, size_t most);
 /* `head`, then what fd has from `body` on, where CR LF becomes LF if lf: written at
  * temp, synced, renamed to path. */
 int disk_copy(int fd, off_t body, const struct buf *head, const char *temp, const char *path, bool lf);

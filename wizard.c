@@ -241,7 +241,7 @@ unchanged(const struct wizard *w)
 	bool there = access(w->target, F_OK) == 0, same = there == w->there;
 
 	if (same && there)
-		same = config_text(w->target, &b) == NULL && b.len == w->text.len &&
+		same = disk_text(w->target, &b, CONFIG_OCTETS) == NULL && b.len == w->text.len &&
 		    (b.len == 0 || memcmp(b.data, w->text.data, b.len) == 0);
 	buf_free(&b);
 	return same;
@@ -333,7 +333,7 @@ take(struct wizard *w, const char *target)
 
 	w->target = text_copy(target);
 	w->there = access(target, F_OK) == 0 || errno != ENOENT;
-	if (w->there && (why = config_text(target, &w->text)) != NULL)
+	if (w->there && (why = disk_text(target, &w->text, CONFIG_OCTETS)) != NULL)
 		die(EX_CONFIG, "%s: %s", target, why);
 	w->at = w->text.len;
 	w->config = config_try(w->file, w->target, &w->text, w->why, sizeof w->why);

@@ -34,9 +34,9 @@ layers='
 	policy:  message config names address log
 	message: address log
 	route:   config dns address conn log
-	config: value settings address log names
+	config: value settings address disk log names
 	value: settings address log
-	names: address log
+	names: address disk log
 	process: address conn log
 	settings: log
 	dns:     address conn log
