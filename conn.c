@@ -310,12 +310,48 @@ nonblocking(int fd)
 	return fcntl(fd, F_SETFL, O_NONBLOCK);	/* nothing is ever executed, so no FD_CLOEXEC */
 }
 
+/* Close it; errno stays. */
+static int
+given_up(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+static int
+end_of(int fd, bool other, struct addr *a)
+{
+	union address u;
+	socklen_t n = sizeof u;
+
+	memset(&u, 0, sizeof u);
+	if ((other ? getpeername(fd, &u.any, &n) : getsockname(fd, &u.any, &n)) == -1)
+		return -1;
+	address_to(a, &u);
+	return a->family == 0 ? -1 : 0;
+}
+
+int
+conn_here(int fd, struct addr *here)
+{
+	return end_of(fd, false, here);
+}
+
+int
+conn_peer(int fd, struct addr *peer)
+{
+	return end_of(fd, true, peer);
+}
+
 int
 conn_listen(struct addr *a)
 {
 	union address u;
 	socklen_t n = address_from(&u, a);
-	int fd, error, on = 1;
+	int fd, on = 1;
 
 	if ((fd = socket(u.any.sa_family, SOCK_STREAM, 0)) == -1)
 		return -1;
@@ -324,15 +360,9 @@ conn_listen(struct addr *a)
 	if (a->family == 6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
 #endif
-	if (bind(fd, &u.any, n) == -1 || listen(fd, BACKLOG) == -1 || nonblocking(fd) == -1) {
-		error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	n = sizeof u;
-	if (getsockname(fd, &u.any, &n) == 0)
-		address_to(a, &u);
+	if (bind(fd, &u.any, n) == -1 || listen(fd, BACKLOG) == -1 || nonblocking(fd) == -1)
+		return given_up(fd);
+	conn_here(fd, a);
 	return fd;
 }
 
@@ -341,17 +371,14 @@ conn_connect(const struct addr *to)
 {
 	union address u;
 	socklen_t n = address_from(&u, to);
-	int fd, error, on = 1;
+	int fd, on = 1;
 
 	if ((fd = socket(u.any.sa_family, SOCK_STREAM, 0)) == -1)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (nonblocking(fd) == 0 && (connect(fd, &u.any, n) == 0 || errno == EINPROGRESS))
 		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return given_up(fd);
 }
 
 int
@@ -364,32 +391,6 @@ conn_connected(int fd)
 		return -1;
 	errno = error;
 	return error == 0 ? 0 : -1;
-}
-
-int
-conn_here(int fd, struct addr *here)
-{
-	union address u;
-	socklen_t n = sizeof u;
-
-	memset(&u, 0, sizeof u);
-	if (getsockname(fd, &u.any, &n) == -1)
-		return -1;
-	address_to(here, &u);
-	return 0;
-}
-
-int
-conn_peer(int fd, struct addr *peer)
-{
-	union address u;
-	socklen_t n = sizeof u;
-
-	memset(&u, 0, sizeof u);
-	if (getpeername(fd, &u.any, &n) == -1)
-		return -1;
-	address_to(peer, &u);
-	return peer->family == 0 ? -1 : 0;
 }
 
 /* Systems differ in how well they pick ports; so we do, in a few attempts. */
@@ -410,8 +411,7 @@ conn_datagram(const struct addr *to)
 	}
 	if (nonblocking(fd) == 0 && connect(fd, &u.any, n) == 0)
 		return fd;
-	close(fd);
-	return -1;
+	return given_up(fd);
 }
 
 int
@@ -428,9 +428,5 @@ conn_accept(int listener, struct addr *peer, struct addr *here)
 	conn_here(fd, here);
 	/* Replies leave when we say so; Nagle would only delay them. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-	if (nonblocking(fd) == -1) {
-		close(fd);
-		return -1;
-	}
-	return fd;
+	return nonblocking(fd) == 0 ? fd : given_up(fd);
 }

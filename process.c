@@ -77,7 +77,7 @@ listens(int fd)
 
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0 && type == SOCK_STREAM &&
 	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &on, &m) == 0 && on &&
-	    conn_here(fd, &here) == 0 && here.family != 0;
+	    conn_here(fd, &here) == 0;
 }
 
 /* A number in decimal digits, less than most; -1 if it is not one. */

@@ -946,8 +946,8 @@ int conn_accept(int listener, struct addr *peer, struct addr *here);
  * it can be written to, conn_connected says whether it stands. */
 int conn_connect(const struct addr *to);
 int conn_connected(int fd);
-int conn_here(int fd, struct addr *here);	/* our end of it; 0 or -1 */
-int conn_peer(int fd, struct addr *peer);	/* the other; -1: it is no connection */
+int conn_here(int fd, struct addr *here);	/* our end of it; -1: it is none of the Internet */
+int conn_peer(int fd, struct addr *peer);	/* the other; the same */
 /* A datagram socket that hears `to` only, on a random port; or -1. */
 int conn_datagram(const struct addr *to);
 
