@@ -16,6 +16,8 @@
 #include "smtpd.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <errno.h>
@@ -270,6 +272,7 @@ union address {
 	struct sockaddr any;
 	struct sockaddr_in in;
 	struct sockaddr_in6 in6;
+	struct sockaddr_un local;
 	struct sockaddr_storage storage;
 };
 
@@ -377,6 +380,33 @@ conn_connect(const struct addr *to)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	if (nonblocking(fd) == 0 && (connect(fd, &u.any, n) == 0 || errno == EINPROGRESS))
+		return fd;
+	return given_up(fd);
+}
+
+int
+conn_local(const char *path, int type, enum local how)
+{
+	union address u;
+	size_t n = strlen(path);
+	struct stat st;
+	int fd;
+
+	memset(&u, 0, sizeof u);
+	u.local.sun_family = AF_UNIX;
+	errno = EINVAL;
+	if (n == 0 || n >= sizeof u.local.sun_path || (fd = socket(AF_UNIX, type, 0)) == -1)
+		return -1;
+	memcpy(u.local.sun_path, path, n);
+	if (type == SOCK_DGRAM && *path == '@')
+		u.local.sun_path[0] = '\0';	/* an abstract name, which no NUL ends */
+	else
+		n++;
+	n += offsetof(struct sockaddr_un, sun_path);
+	if (how == LOCAL_OURS && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
+		unlink(path);
+	if ((how == LOCAL_WAIT || nonblocking(fd) == 0) &&
+	    (how == LOCAL_OURS ? bind(fd, &u.any, (socklen_t)n) : connect(fd, &u.any, (socklen_t)n)) == 0)
 		return fd;
 	return given_up(fd);
 }

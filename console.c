@@ -8,7 +8,6 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -74,25 +73,6 @@ show_all(struct buf *b)
 }
 
 /* ---- the running server ---------------------------------------------------------------- */
-
-static int
-server_connect(const char *path)
-{
-	struct sockaddr_un a;
-	int fd = *path ? socket(AF_UNIX, SOCK_STREAM, 0) : -1, error;
-
-	if (fd == -1)
-		return -1;
-	memset(&a, 0, sizeof a);
-	a.sun_family = AF_UNIX;
-	memcpy(a.sun_path, path, strlen(path));
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0)
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
 
 static int
 ask(int fd, const char *line)
@@ -194,7 +174,7 @@ console(const char *file, int argc, char **argv)
 		return EX_CONFIG;
 	if (line_make(&line, server, json, argc, argv) == -1)
 		die(EX_USAGE, "no tabs and no line ends in what is asked");
-	fd = server_connect(control_path(c, path));
+	fd = conn_local(control_path(c, path), SOCK_STREAM, LOCAL_WAIT);
 	if (fd == -1 && errno == EACCES)
 		die(EX_NOPERM, "%s: %s", path, strerror(errno));
 	status = fd != -1 ? ask(fd, line.data) : alone(c, line.data);

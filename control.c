@@ -95,37 +95,25 @@ control_path(const struct config *c, char out[PATH_SIZE])
 static int
 socket_bind(const char *path)
 {
-	struct sockaddr_un a;
-	int fd = socket(AF_UNIX, SOCK_STREAM, 0), pair[2];
+	int fd = conn_local(path, SOCK_STREAM, LOCAL_TRY), pair[2];
 	unsigned long id;
 	mode_t mode = 0600;
-	struct stat st;
 
-	memset(&a, 0, sizeof a);
-	a.sun_family = AF_UNIX;
-	memcpy(a.sun_path, path, strlen(path));
-	if (fd == -1)
-		return -1;
-	fcntl(fd, F_SETFL, O_NONBLOCK);
-	if (connect(fd, (struct sockaddr *)&a, sizeof a) == 0 || errno == EAGAIN) {
-		close(fd);
+	if (fd != -1 || errno == EAGAIN) {
+		if (fd != -1)
+			close(fd);
 		errno = EADDRINUSE;
 		return -1;
 	}
-	close(fd);
-	if ((fd = socket(AF_UNIX, SOCK_STREAM, 0)) == -1)
-		return -1;
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0) {
 		mode = credentials(pair[0], &id, &id) == 0 ? 0666 : 0600;
 		close(pair[0]);
 		close(pair[1]);
 	}
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		unlink(path);
-	if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && chmod(path, mode) == 0 && listen(fd, CALLERS) == 0 &&
-	    fcntl(fd, F_SETFL, O_NONBLOCK) == 0)
+	if ((fd = conn_local(path, SOCK_STREAM, LOCAL_OURS)) != -1 && chmod(path, mode) == 0 && listen(fd, CALLERS) == 0)
 		return fd;
-	close(fd);
+	if (fd != -1)
+		close(fd);
 	return -1;
 }
 

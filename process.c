@@ -21,7 +21,6 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -147,27 +146,14 @@ static void
 notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	size_t n = path ? strlen(path) : 0;
-	struct sockaddr_un to;
 
 	if (path == NULL)
 		return;
-	memset(&to, 0, sizeof to);
-	to.sun_family = AF_UNIX;
-	if ((*path == '/' || *path == '@') && n < sizeof to.sun_path) {
-		memcpy(to.sun_path, path, n);
-		if (*path == '@')
-			to.sun_path[0] = '\0';		/* an abstract name, which no NUL ends */
-		notify_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-	} else
-		errno = EINVAL;
-	if (notify_fd == -1 || fcntl(notify_fd, F_SETFL, O_NONBLOCK) == -1 ||
-	    connect(notify_fd, (struct sockaddr *)&to, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n + (*path == '/'))) == -1) {
+	errno = EINVAL;
+	if (*path == '/' || *path == '@')
+		notify_fd = conn_local(path, SOCK_DGRAM, LOCAL_TRY);
+	if (notify_fd == -1)
 		log_line("warning: NOTIFY_SOCKET: %s; nobody is told that we are ready", strerror(errno));
-		if (notify_fd != -1)
-			close(notify_fd);
-		notify_fd = -1;
-	}
 	unsetenv("NOTIFY_SOCKET");
 }
 

@@ -948,6 +948,11 @@ int conn_connect(const struct addr *to);
 int conn_connected(int fd);
 int conn_here(int fd, struct addr *here);	/* our end of it; -1: it is none of the Internet */
 int conn_peer(int fd, struct addr *peer);	/* the other; the same */
+/* A local socket: bound to that path, in the place of one that stands there; or
+ * connected to it, now or in the end.  For datagrams @NAME is an abstract one.
+ * -1 with errno. */
+enum local { LOCAL_OURS, LOCAL_TRY, LOCAL_WAIT };
+int conn_local(const char *path, int type, enum local how);
 /* A datagram socket that hears `to` only, on a random port; or -1. */
 int conn_datagram(const struct addr *to);
 
