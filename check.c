@@ -24,8 +24,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COLUMNS      79
-#define INDENT       6		/* of what a line says, and of what follows it */
 #define GREETING     2000	/* for somebody's greeting, ms */
 #define ASK_WAIT     6000	/* for the answer to a question, */
 #define NAMES_WAIT   30000	/* and to all of them, */
@@ -42,32 +40,13 @@ static msec names_until;	/* tick after which nothing is asked any more */
 
 /* ---- what is said ------------------------------------------------------------ */
 
-/* In lines of a terminal, broken at blanks. */
-static void
-print(enum finding v, const char *text)
-{
-	static const char *const word[] = { "ok", "note", "FAULT" }, *const colour[] = { "32", "33", "31" };
-	size_t room = COLUMNS - INDENT, n;
-
-	if (isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL)
-		printf("\033[%sm%-*s\033[m", colour[v], INDENT, word[v]);
-	else
-		printf("%-*s", INDENT, word[v]);
-	while ((n = strlen(text)) > room) {
-		for (n = room; n > 0 && text[n] != ' '; n--)
-			;
-		if (n == 0)
-			n = strcspn(text, " ");
-		printf("%.*s\n%*s", (int)n, text, INDENT, "");
-		text += n + strspn(text + n, " ");
-	}
-	puts(text);
-	fflush(stdout);
-}
-
 static void
 say(enum finding v, const struct place *p, const char *format, ...)
 {
+	static const char *const word[2][3] = {
+		{ "ok    ", "note  ", "FAULT " },
+		{ "\033[32mok    \033[m", "\033[33mnote  \033[m", "\033[31mFAULT \033[m" }
+	};
 	char text[2 * WORDS_SIZE];
 	int n = 0;
 	va_list ap;
@@ -78,7 +57,8 @@ say(enum finding v, const struct place *p, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
 	va_end(ap);
-	print(v, text);
+	text_wrapped(word[isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL][v], "      ", text);
+	fflush(stdout);
 }
 
 static const struct place *

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define LINE_MAX_LOG 1000	/* octets of a line of the log, or of the trace */
-#define COLUMNS      80		/* the trace keeps within this where it can */
+#define COLUMNS      80		/* of a terminal: the trace keeps within where it can */
 
 struct clock now;
 bool log_verbose, log_tracing;
@@ -264,6 +264,21 @@ text_shown(const char *word)
 
 	which = !which;
 	return text_safe(text[which], sizeof text[which], word, strlen(word));
+}
+
+void
+text_wrapped(const char *first, const char *prefix, const char *text)
+{
+	size_t room = COLUMNS - 2 - strlen(prefix), n;
+
+	for (; *text != '\0'; text += n + strspn(text + n, " "), first = prefix) {
+		if ((n = strlen(text)) > room)
+			for (n = room; n > 0 && text[n] != ' '; n--)
+				;
+		if (n == 0)
+			n = room;		/* a word that is longer */
+		printf("%s%.*s\n", first, (int)n, text);
+	}
 }
 
 int

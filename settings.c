@@ -312,24 +312,6 @@ setting_nearest(enum block block, const char *word)
 
 /* ---- the table, printed ---------------------------------------------------------------------- */
 
-void
-settings_wrapped(const char *prefix, const char *text)
-{
-	size_t room = 78 - strlen(prefix);
-
-	while (*text != '\0') {
-		size_t n = strlen(text);
-
-		if (n > room)
-			for (n = room; n > 0 && text[n] != ' '; n--)
-				;
-		if (n == 0)
-			n = room;		/* a word that is longer */
-		printf("%s%.*s\n", prefix, (int)n, text);
-		text += n + strspn(text + n, " ");
-	}
-}
-
 static void
 explain_row(const struct setting *s)
 {
@@ -340,7 +322,7 @@ explain_row(const struct setting *s)
 
 	snprintf(prefix, sizeof prefix, "%s# ", indent);
 	printf("\n%s%s\n", prefix, s->label);
-	settings_wrapped(prefix, s->text);
+	text_wrapped(prefix, prefix, s->text);
 	printf("%s%s%s%s%s\n", indent, s->preset && *s->preset ? "" : "# ", s->name, *preset ? " " : "", preset);
 }
 
@@ -388,7 +370,7 @@ settings_explain(const char *name)
 			continue;
 		printf("%s, in %s", s->name, block_name[s->block]);
 		printf("; default: %s\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
-		settings_wrapped("    ", s->text);
+		text_wrapped("    ", "    ", s->text);
 		printf("    (%s)\n", s->label);
 		found = true;
 	}

@@ -834,6 +834,9 @@ char *text_copy(const char *s);
 char *text_safe(char *out, size_t size, const char *in, size_t n);
 /* So a word of the operator's, for a complaint; good until the next but one. */
 const char *text_shown(const char *word);
+/* Print it in lines, broken at blanks; the first begins with `first', others with
+ * prefix. */
+void text_wrapped(const char *first, const char *prefix, const char *text);
 /* Case-blind comparison in ASCII, whatever the locale. */
 int text_compare(const char *a, const char *b);
 bool text_prefix(const char *s, const char *prefix);
@@ -1198,8 +1201,6 @@ const char *setting_nearest(enum block block, const char *word);
 /* Print what a setting means, or all of them as a commented configuration. */
 int settings_explain(const char *name);
 void settings_manual(void);
-/* Print a sentence in lines of at most 78 columns, each behind a prefix. */
-void settings_wrapped(const char *prefix, const char *text);
 
 /* ---- disk.c: every act on the disk that a promise rests on ----------------- */
 

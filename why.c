@@ -31,8 +31,8 @@ row(const char *where, const char *format, ...)
 	vsnprintf(text, sizeof text, format, ap);
 	va_end(ap);
 	if (where != NULL)
-		settings_wrapped("  ", where);
-	settings_wrapped("      ", text_safe(safe, sizeof safe, text, strlen(text)));
+		text_wrapped("  ", "  ", where);
+	text_wrapped("      ", "      ", text_safe(safe, sizeof safe, text, strlen(text)));
 }
 
 /* The reply, as the session would say it. */
