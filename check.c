@@ -67,17 +67,6 @@ place_of(const struct server *s, enum block b, const char *name)
 	return config_said(b == DOMAIN ? s->home->said : s->said, b, name, b == DOMAIN ? &s->home->place : &s->place);
 }
 
-static char *
-size_text(char out[32], long long n)
-{
-	const char *unit = " KMG";
-
-	for (; n >= 10 * 1024 && unit[1] != '\0'; n /= 1024)
-		unit++;
-	snprintf(out, 32, "%lld%s%.1s", n, *unit == ' ' ? " octets" : "", *unit == ' ' ? "" : unit);
-	return out;
-}
-
 /* ---- folders ------------------------------------------------------------------- */
 
 /* 1: it is there, and ours to use; 0: it is not, and can be made; -1 and why. */
@@ -223,7 +212,7 @@ moves_work(const struct server *s)
 static void
 check_room(const struct server *s)
 {
-	char folder[FOLDER_SIZE], text[32];
+	char folder[FOLDER_SIZE], text[SIZE_TEXT];
 	const struct place *p = place_of(s, GENERAL, "mailroot");
 	long long room, used;
 
@@ -232,16 +221,16 @@ check_room(const struct server *s)
 	if (room <= 0)
 		say(FAULT, p, "the disk of %s is full, to what is kept in reserve: no message is accepted until there is room", folder);
 	else if (s->max_size != UNLIMITED && room < s->max_size)
-		say(NOTE, p, "on the disk of %s are %s free: a message of max-size does not fit", folder, size_text(text, room));
+		say(NOTE, p, "on the disk of %s are %s octets free: a message of max-size does not fit", folder, text_size(text, room));
 	else
-		say(OK, p, "on the disk of %s are %s free", folder, size_text(text, room));
+		say(OK, p, "on the disk of %s are %s octets free", folder, text_size(text, room));
 	config_folder(s, DROP, folder);
 	if ((used = disk_usage(folder)) > s->home->quota)
-		say(FAULT, place_of(s, DOMAIN, "quota"), "%s holds %s, more than its quota, and recipients get 452: collect the mail, "
-		    "or raise the quota", folder, size_text(text, used));
+		say(FAULT, place_of(s, DOMAIN, "quota"), "%s holds %s octets, more than its quota, and recipients get 452: collect the mail, "
+		    "or raise the quota", folder, text_size(text, used));
 	config_folder(s, BADMAIL, folder);
 	if ((used = disk_usage(folder)) > s->badmail_limit[0])
-		say(NOTE, NULL, "%s holds %s, more than badmail-limit: the oldest will be removed", folder, size_text(text, used));
+		say(NOTE, NULL, "%s holds %s octets, more than badmail-limit: the oldest will be removed", folder, text_size(text, used));
 }
 
 static void

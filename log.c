@@ -266,6 +266,17 @@ text_shown(const char *word)
 	return text_safe(text[which], sizeof text[which], word, strlen(word));
 }
 
+char *
+text_size(char out[SIZE_TEXT], long long n)
+{
+	const char *unit = " KMGT";
+
+	for (; n >= 10 * 1024 && unit[1] != '\0'; unit++)
+		n /= 1024;
+	snprintf(out, SIZE_TEXT, "%lld%.*s", n, *unit != ' ', unit);
+	return out;
+}
+
 void
 text_wrapped(const char *first, const char *prefix, const char *text)
 {

@@ -143,17 +143,6 @@ span(char out[24], long long seconds)
 	return out;
 }
 
-static const char *
-octets(char out[24], long long n)
-{
-	const char *unit = " KMGT";
-
-	for (; n >= 10240 && unit[1] != '\0'; unit++)
-		n /= 1024;
-	snprintf(out, 24, "%lld%.*s", n, *unit != ' ', unit);
-	return out;
-}
-
 /* "2026-11-23 19:39" */
 static const char *
 moment(char out[24], long long second)
@@ -477,14 +466,14 @@ recipients_text(struct request *r, const struct entry *e, bool all)
 static void
 message_list(struct request *r, const struct entry *e)
 {
-	char id[ID_SIZE], size[24], when[24], state[40], safe[400];
+	char id[ID_SIZE], size[SIZE_TEXT], when[24], state[40], safe[400];
 
 	state_of(r, e, state);
 	if (r->json) {
 		message_json(r, e, state);
 		return;
 	}
-	answer(r, ' ', "%s %6s  %s  %s", id_text(&e->id, id), octets(size, e->size), moment(when, e->id.second), state);
+	answer(r, ' ', "%s %6s  %s  %s", id_text(&e->id, id), text_size(size, e->size), moment(when, e->id.second), state);
 	if (e->why != NULL)
 		answer(r, ' ', "    %s", e->why);
 	else
@@ -561,14 +550,14 @@ header_text(struct request *r, const struct entry *e)
 static void
 message_show(struct request *r, const struct entry *e)
 {
-	char id[ID_SIZE], state[40], size[24], safe[400];
+	char id[ID_SIZE], state[40], size[SIZE_TEXT], safe[400];
 
 	state_of(r, e, state);
 	if (r->json) {
 		message_json(r, e, state);
 		return;
 	}
-	answer(r, ' ', "%s of \"%s\", %s: %s", id_text(&e->id, id), r->v->conf->name, octets(size, e->size), state);
+	answer(r, ' ', "%s of \"%s\", %s: %s", id_text(&e->id, id), r->v->conf->name, text_size(size, e->size), state);
 	if (e->why != NULL)
 		answer(r, ' ', "    it cannot be read: %s", e->why);
 	else

@@ -834,6 +834,8 @@ char *text_copy(const char *s);
 char *text_safe(char *out, size_t size, const char *in, size_t n);
 /* So a word of the operator's, for a complaint; good until the next but one. */
 const char *text_shown(const char *word);
+#define SIZE_TEXT 24
+char *text_size(char out[SIZE_TEXT], long long n);	/* "512", "12K", "3000M" */
 /* Print it in lines, broken at blanks; the first begins with `first', others with
  * prefix. */
 void text_wrapped(const char *first, const char *prefix, const char *text);

@@ -69,7 +69,7 @@ check 0 -f fine.conf
 find m fine.conf | sort | cmp -s - before || fail 'check leaves something behind'
 ! grep -qv '^ok' out || { cat out >&2; fail 'it is not all well'; }
 for i in 'the clock says' 'hosts file hosts can be read' "resolver $resolver answers" 'server "fine" does not run' \
-	'mailroot m/fine: files can be written, synced and moved' 'on the disk of m/fine/Queue are [0-9]*[KMG] free' \
+	'mailroot m/fine: files can be written, synced and moved' 'on the disk of m/fine/Queue are [0-9]*[KMGT] octets free' \
 	'"fine" can listen on 127.0.0.1:0' 'hostname mail.here.example is 192.0.2.1, and that leads back to it' \
 	'smart-host 192.0.2.9: mail goes to \[192.0.2.9\]:587' 'smart-host mx.example: mail goes to one.mx.example\[192.0.2.6\]:25' \
 	'domain mx.example: mail goes to one.mx.example'
@@ -173,7 +173,7 @@ mv m/fine/Drop/mail m/fine/Badmail
 note 'm/fine/Badmail holds 3000 octets, more than badmail-limit' -f disk.conf
 rm m/fine/Badmail/mail
 sed 's/max-size unlimited/max-size 999999999G/' disk.conf >large.conf
-note 'on the disk of m/fine/Queue are .* free: a message of max-size does not fit' -f large.conf
+note 'on the disk of m/fine/Queue are .* octets free: a message of max-size does not fit' -f large.conf
 echo 3000000000 >clock; CLOCK_FILE=clock fault 'the clock says .* set it' -f disk.conf
 
 # --- names ---
