@@ -55,7 +55,7 @@ rule_reverse_dns(const struct server *s, const struct client *c, const struct pa
 		v.words = "nobody needs a name";
 	else if (s->relay.only && access_names(&s->relay, c) == 1)
 		v.words = "who stands in 'relay only' needs no name";
-	else if (text_prefix(to->text, "postmaster@") && domain_local(config_domain(s, to->domain)))
+	else if (names_postmaster(to->text) && domain_local(config_domain(s, to->domain)))
 		v.words = "who writes to our postmaster needs no name";
 	else if (c->names != NULL)
 		v.words = "the client has a name that leads back to it";
@@ -289,9 +289,9 @@ policy_expand(const struct server *s, struct envelope *e)
 	int list;
 
 	for (size_t i = 0; i < named; i++) {
-		args_drop(e->rcpt[i].args, "EXPANDED");	/* nobody but we may say so */
 		const struct alias *a = e->rcpt[i].outcome == RCPT_OPEN ? alias_of(s, e->rcpt[i].address) : NULL;
 
+		args_drop(e->rcpt[i].args, "EXPANDED");	/* nobody but we may say so */
 		if (a == NULL)
 			continue;
 		if ((list = alias_expand(s, e, i, a)) == -1)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 /* What is asked about. */
 struct question {
 	const struct server *server;
