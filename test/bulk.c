@@ -10,7 +10,8 @@
  *
  * When a connection ends between the final dot and its reply, nobody can tell what became of the message: then the
  * lines begin with `doubtful', and it is sent again with a `+' behind its token, as another one. The token is in the
- * field X-Token; X-Sum has the number of octets and the FNV-1a hash of the body. Each twentieth message is large.
+ * field X-Token, the subject, and each line, whose dots may stand before it; X-Sum has the number of octets and the
+ * FNV-1a hash of the body. Each twentieth message is large.
  * Ends with 0 when all is promised; with 1 when there was a wrong reply other than 421.
  */
 #define _POSIX_C_SOURCE 200809L
@@ -143,10 +144,10 @@ write_message(char *out, const struct message *m)
 	char line[200], *head = out;
 	int lines = sent % 20 ? 10 + (int)(sent % 13) : 700;
 
-	out += sprintf(out, "X-Token: %s\r\nX-Sum: %24s\r\nFrom: <%s>\r\nTo: <%s>\r\nSubject: bulk %s\r\n\r\n", m->token, "",
+	out += sprintf(out, "X-Token: %s\r\nX-Sum: %24s\r\nFrom: <%s>\r\nTo: <%s>\r\nSubject: %s\r\n\r\n", m->token, "",
 	    m->from, m->to[0], m->token);
 	for (int i = 0; i < lines; i++) {
-		int n = sprintf(line, "%.*s line %d of %d of %.100s\r\n", i % 5, "....", i + 1, lines, m->token);
+		int n = sprintf(line, "%.*s%.100s: line %d of %d\r\n", i % 5, "....", m->token, i + 1, lines);
 
 		for (int j = 0; j < n; j++)
 			sum = ((sum ^ (unsigned char)line[j]) * 16777619u) & 0xffffffffu;

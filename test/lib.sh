@@ -241,6 +241,34 @@ mail_is() {
 			exit 1
 		}' >&2 || fail "the mail in $2 is not that of ${1##*/}"
 }
+# What bulk has sent to u@example.org, in these folders. subjects FOLDER ...: the token of each message. torn FOLDER ...:
+# which are not whole: the envelope, and every line in its order.
+subjects() {
+	find "$@" -type f -name '*.eml' -exec awk '
+		FNR == 1 { head = 1 } head && sub(/^Subject: /, "") { sub(/\r$/, ""); print; head = 0 }' {} +
+}
+torn() {
+	find "$@" -type f -exec awk '
+		function bad(why) { print FILENAME ": line " FNR ": " why; over = 1 }
+		function whole() { if (name != "" && (!lines || line != lines)) print name ": ends after line " line + 0 }
+		FNR == 1 { if (!over) whole(); name = FILENAME; over = line = lines = 0; token = ""; seen[name] }
+		over { next }
+		!sub(/\r$/, "") { bad("no CR before its LF"); next }
+		FNR == 1 && $0 != "x-sender: a@client.test" ||
+		FNR == 2 && $0 != "x-receiver: u@example.org" ||
+		FNR == 3 && $0 != "Return-Path: <a@client.test>" ||
+		FNR == 4 && !/^Received: / { bad("it does not belong there: " $0); next }
+		/^Subject: / { token = $2; next }
+		token == "" { next }
+		$0 == "" { if (line) bad("it is empty"); next }
+		!lines { lines = $NF + 0 }
+		{ sub(/^[.]+/, "") }
+		$0 != token ": line " ++line " of " lines { bad("it is: " $0) }
+		END {
+			if (!over) whole()
+			for (i = 1; i < ARGC; i++) if (!(ARGV[i] in seen)) print ARGV[i] ": empty"
+		}' {} +
+}
 messages() { ls "$1" 2>/dev/null | sort; }
 
 # A transcript as a test of its own: #server NAME among its first lines picks the virtual server, else it is the first
