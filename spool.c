@@ -351,7 +351,6 @@ spool_take(struct spool *sp, const struct id *id)
 	return NULL;
 }
 
-
 /* Its time has come; or, the first time after a start, its file says when it does. */
 static struct message *
 look(struct spool *sp, const struct waiting *w)
