@@ -11,6 +11,7 @@
  */
 #include "smtpd.h"
 
+#include <sys/stat.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,9 +42,11 @@ config_release(struct config *c)
 {
 	if (--c->holds > 0)
 		return;
-	for (const struct server *s = c->servers; s != NULL; s = s->next)
+	for (const struct server *s = c->servers; s != NULL; s = s->next) {
 		for (const struct domain *d = s->domains; d != NULL; d = d->next)
 			names_free(d->names);
+		tls_context_free(s->tls);
+	}
 	keep_free(c);
 	free(c);
 }
@@ -555,6 +558,24 @@ check_copy_to(struct reading *r, struct server *s)
 		complain_at(r, place_of(s, MESSAGES, "ndr-copy-to"), "ndr-copy-to: '%s' is no address", text_shown(s->ndr_copy_to));
 }
 
+/* What TLS needs, and who needs it. */
+static void
+check_tls(struct reading *r, struct server *s)
+{
+	s->useless |= EXT_AUTH;
+	if (s->certificates != NULL)
+		return;
+	s->useless |= EXT_STARTTLS;
+	for (const struct listen *l = s->listen; l != NULL; l = l->next)
+		if (l->tls)
+			complain_at(r, &l->place, "listen: 'tls' needs a 'certificate CERT KEY' in access");
+	if (s->require_tls)
+		complain_at(r, place_of(s, ACCESS, "require-tls"), tls_built ? "require-tls: there is no 'certificate CERT KEY' in access" :
+		    "require-tls: this program was built without OpenSSL, so it cannot do TLS; see README");
+	if (s->client_authorities != NULL)
+		complain_at(r, place_of(s, ACCESS, "client-authorities"), "client-authorities: there is no 'certificate CERT KEY' in access");
+}
+
 static void
 check_server(struct reading *r, struct server *s)
 {
@@ -602,6 +623,7 @@ check_server(struct reading *r, struct server *s)
 		complain_at(r, place_of(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", text_shown(s->masquerade));
 	if (s->direct_first && s->smart_host == NULL)
 		complain_at(r, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
+	check_tls(r, s);
 	check_log(r, s);
 	check_copy_to(r, s);
 	if (s->max_session < s->max_size)
@@ -658,6 +680,34 @@ config_try(const char *file, const char *instead, const struct buf *with, char *
 	p.r.why = why;
 	p.r.why_size = size;
 	return load(&p, file);
+}
+
+/* ---- certificates and keys ------------------------------------------------------------------ */
+
+static void
+key_warn(const struct certificate *of)
+{
+	struct stat st;
+
+	if (stat(of->key, &st) == 0 && (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0)
+		log_line("%s:%d: warning: the key '%s' is not its owner's alone: chmod 600 it", of->place.file, of->place.line, of->key);
+}
+
+int
+config_secure(struct config *c)
+{
+	struct reading r = { .config = c };
+	char why[600];
+
+	for (struct server *s = c->servers; s != NULL; s = s->next) {
+		const struct certificate *at = s->certificates;
+
+		if (at != NULL && (s->tls = tls_server(&at, s->tls_minimum, s->client_authorities, why, sizeof why)) == NULL)
+			complain_at(&r, at ? &at->place : place_of(s, ACCESS, "certificate"), "%s", why);
+		for (at = s->certificates; at != NULL; at = at->next)
+			key_warn(at);
+	}
+	return c->errors == 0 ? 0 : -1;
 }
 
 /* ---- questions ------------------------------------------------------------------------------ */

@@ -123,6 +123,8 @@ conn_receive(struct conn *c)
 		return -1;
 	if ((room = in_borrow(c)) == 0)
 		return 1;
+	if (c->sip > 0)
+		room = c->sip;
 	before = c->in.len;
 	do {
 		n = c->tls ? tls_read(c->tls, c->in.data + c->in.len, room) : read(c->fd, c->in.data + c->in.len, room);

@@ -70,7 +70,12 @@ disk_reply(int error)
 static const char *
 with_keyword(const struct session *s)	/* RFC 3848, RFC 6531 4.3 */
 {
-	return s->tx->utf8 ? "UTF8SMTP" : s->esmtp ? "ESMTP" : "SMTP";
+	static const char *const words[2][4] = {
+		{ "ESMTP", "ESMTPS", "ESMTPA", "ESMTPSA" },
+		{ "UTF8SMTP", "UTF8SMTPS", "UTF8SMTPA", "UTF8SMTPSA" }
+	};
+
+	return s->esmtp ? words[s->tx->utf8][(s->conn.tls != NULL) + 2 * (s->account != NULL)] : "SMTP";
 }
 
 /* Is what the client calls itself its own? */
@@ -105,11 +110,13 @@ known_text(const struct session *s, char out[KNOWN_TEXT])
 static int
 tx_open(struct session *s)
 {
-	char head[DOMAIN_MAX * 3 + 300], known[KNOWN_TEXT], id[ID_SIZE], date[DATE_SIZE];
+	char head[DOMAIN_MAX * 3 + 400], known[KNOWN_TEXT], id[ID_SIZE], date[DATE_SIZE];
 	const struct server *conf = s->conf;
 
-	snprintf(head, sizeof head, "Received: from %s %s\r\n\tby %s (smtpd) with %s id %s;\r\n\t%s\r\n",
-	    s->helo, known_text(s, known), conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id), date_text(date, now.wall / 1000));
+	/* The cipher is a clause of RFC 8314 4.3. */
+	snprintf(head, sizeof head, "Received: from %s %s\r\n\tby %s (smtpd) with %s id %s%s%s;\r\n\t%s\r\n",
+	    s->helo, known_text(s, known), conf->hostname, with_keyword(s), id_text(&s->tx->m->id, id),
+	    s->conn.tls ? "\r\n\ttls " : "", s->conn.tls ? tls_cipher(s->conn.tls) : "", date_text(date, now.wall / 1000));
 	content_begin(&s->tx->content, !s->tx->chunked, s->tx->body == BODY_BINARYMIME, s->crlf);
 	s->tx->content.either = conf->line_endings == ENDINGS_EITHER;
 	if (policy_expand(conf, &s->tx->m->env) == -1)
@@ -321,11 +328,13 @@ static void
 log_received(const struct session *s, const struct message *m)
 {
 	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400];
+	const struct tls *tls = s->conn.tls;
 
-	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s",
+	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s%s%s%s",
 	    id_text(&m->id, id), s->conf->name, client_text(s, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
-	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s));
+	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s),
+	    tls ? " tls=\"" : "", tls ? tls_words(tls) : "", tls ? "\"" : "");
 }
 
 void

@@ -22,11 +22,12 @@
 #define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
 
 const char *const state_names[] = {
-	"PROXY", "NEW", "NAMING", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+	"PROXY", "NEW", "TLS", "NAMING", "GREET", "IDLE", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
 };
 
 const struct reply_row replies[] = {
 	[R_READY]     = { 220, "", "%s ESMTP smtpd", "5321 3.1" },
+	[R_START_TLS] = { 220, "2.0.0", "Ready to start TLS", "3207 4" },
 	[R_BYE]       = { 221, "2.0.0", "%s closing the channel", "5321 4.1.1.10" },
 	[R_RESET]     = { 250, "2.0.0", "Reset", "5321 4.1.1.5" },
 	[R_NOOP]      = { 250, "2.0.0", "OK", "5321 4.1.1.9" },
@@ -85,9 +86,10 @@ const struct reply_row replies[] = {
 	[R_NESTED]    = { 503, "5.5.1", "A transaction is under way; RSET ends it", "5321 4.1.4" },
 	[R_IN_CHUNKS] = { 503, "5.5.1", "Only BDAT or RSET can follow BDAT", "3030 2" },
 	[R_BINARY]    = { 503, "5.5.1", "BINARYMIME needs BDAT", "3030 3" },
-	[R_FOLLOWED]  = { 503, "5.5.1", "Wait for the reply to %s before you say more", "2645 4" },
+	[R_FOLLOWED]  = { 503, "5.5.1", "Wait for the reply to %s before you say more", "3207 4.2" },
 	[R_BODY]      = { 504, "5.5.4", "BODY is 7BIT, 8BITMIME or BINARYMIME", "6152 3" },
 	[R_NO_HELP]   = { 504, "5.5.4", "No help on that", "5321 4.1.1.8" },
+	[R_TLS_FIRST] = { 530, "5.7.0", "Must issue a STARTTLS command first", "3207 4" },
 	[R_AUTH_FIRST] = { 530, "5.7.0", "Authentication required", "2645 4" },
 
 	[R_NOBODY]    = { 550, "5.1.1", "<%s> nobody of this name lives here", "5321 3.3" },

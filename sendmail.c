@@ -434,7 +434,7 @@ session_open(struct vserver *v, struct server *s, struct session **session)
 		to = STDIN_FILENO;
 		client.addr = peer;
 		if (policy_connect(s, &client).reply != R_READY) {
-			session_refuse(v, STDIN_FILENO, &peer, R_DENIED, "connect");
+			session_refuse(v, STDIN_FILENO, &peer, NULL, R_DENIED, "connect");
 			return EX_NOPERM;
 		}
 		fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
@@ -443,7 +443,7 @@ session_open(struct vserver *v, struct server *s, struct session **session)
 		s->reverse_dns = REVERSE_OFF;
 		s->line_endings = ENDINGS_EITHER;
 	}
-	*session = session_new(v, STDIN_FILENO, to, &peer, &here, false);
+	*session = session_new(v, STDIN_FILENO, to, &peer, &here, NULL);
 	return *session == NULL ? EX_TEMPFAIL : 0;
 }
 

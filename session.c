@@ -5,6 +5,7 @@
  *
  *	PROXY	client	nothing; a proxy, who is to say first for whom it speaks
  *	NEWCOMER we	nothing; it has, and the client is about to be judged
+ *	SECURE	both	TLS is agreed on, at once or after STARTTLS
  *	NAMING	we	lookup: its name is asked for, for a rule needs it
  *	GREET	client	nothing; it has not said who it is
  *	IDLE	client	helo; no transaction
@@ -17,7 +18,8 @@
  *		(then, until the batch is delivered, `answered`: 250 waits)
  *	CLOSE	we	replies are drained, then what is left to read
  *
- *	PROXY -> NEWCOMER -> NAMING -> GREET
+ *	PROXY -> NEWCOMER -> SECURE -> NAMING -> GREET
+ *	IDLE -> SECURE -> GREET, and what was said before is forgotten
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
  *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
  *
@@ -38,13 +40,23 @@
 
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
 #define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
+#define SECURE_WAIT 60000	/* for TLS to be agreed on, ms */
 
 /* ---- verbs ---------------------------------------------------------------------------- */
+
+/* Does it come from a program of this system, by two pipes? */
+static bool
+piped(const struct session *s)
+{
+	return s->conn.fd != s->conn.to;
+}
 
 /* ATRN and TURN are for those who can say who they are. */
 static bool
 offers(const struct session *s, int extension)
 {
+	if (extension == EXT_STARTTLS && (s->conf->tls == NULL || s->conn.tls != NULL || piped(s)))
+		return false;
 	return config_offers(s->conf, extension) && (turn_account != NULL || !(extension & (EXT_ATRN | EXT_TURN)));
 }
 
@@ -52,7 +64,7 @@ struct verb;
 typedef void handler(struct session *, const struct verb *, char *argument);
 
 static handler do_hello, do_mail, do_rcpt, do_data, do_bdat, do_rset, do_noop, do_vrfy,
-    do_help, do_quit, do_etrn, do_turn, do_absent, do_foreign;
+    do_help, do_quit, do_starttls, do_etrn, do_turn, do_absent, do_foreign;
 
 #define IN(state) (1u << (state))
 #define ANY       (IN(GREET) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
@@ -63,34 +75,36 @@ static const struct verb {
 	unsigned states;	/* in which it may be said */
 	bool flush;		/* ends a pipelined group: RFC 2920 3.1 */
 	bool bare;		/* takes no argument */
+	bool open;		/* whatever must come first, RFC 3207 4, RFC 4954 4 */
 	int extension;		/* that brought it, or 0 */
 	const char *syntax;	/* NULL: not shown by HELP */
 } verbs[] = {
-	{ "HELO", do_hello, ANY, true, false, 0, "HELO domain" },
-	{ "EHLO", do_hello, ANY, true, false, 0, "EHLO domain" },
-	{ "MAIL", do_mail, IN(IDLE), false, false, 0, "MAIL FROM:<address> [parameters]" },
-	{ "RCPT", do_rcpt, IN(MAIL) | IN(RCPT), false, false, 0, "RCPT TO:<address> [parameters]" },
-	{ "DATA", do_data, IN(RCPT), true, true, 0, "DATA" },
-	{ "BDAT", do_bdat, ANY, false, false, EXT_CHUNKING, "BDAT size [LAST]" },
-	{ "RSET", do_rset, ANY, false, true, 0, "RSET" },
-	{ "NOOP", do_noop, ANY, true, false, 0, "NOOP [anything]" },
-	{ "VRFY", do_vrfy, ANY, true, false, 0, "VRFY address" },
-	{ "HELP", do_help, ANY, true, false, EXT_HELP, "HELP [verb]" },
-	{ "QUIT", do_quit, ANY, true, true, 0, "QUIT" },
-	{ "EXPN", do_absent, ANY, true, false, 0, NULL },	/* there are no lists */
-	{ "STARTTLS", do_absent, ANY, true, false, 0, NULL },
-	{ "AUTH", do_absent, ANY, true, false, 0, NULL },
-	{ "ETRN", do_etrn, IN(IDLE), true, false, EXT_ETRN, "ETRN [@|#]node" },
-	{ "ATRN", do_turn, IN(IDLE), true, false, EXT_ATRN, "ATRN [domain,...]" },
-	{ "TURN", do_turn, IN(IDLE), true, true, EXT_TURN, "TURN" },
-	{ "ETRN", do_absent, ANY, true, false, 0, NULL },
-	{ "TURN", do_absent, ANY, true, false, 0, NULL },
-	{ "ATRN", do_absent, ANY, true, false, 0, NULL },
+	{ "HELO", do_hello, ANY, true, false, true, 0, "HELO domain" },
+	{ "EHLO", do_hello, ANY, true, false, true, 0, "EHLO domain" },
+	{ "MAIL", do_mail, IN(IDLE), false, false, false, 0, "MAIL FROM:<address> [parameters]" },
+	{ "RCPT", do_rcpt, IN(MAIL) | IN(RCPT), false, false, false, 0, "RCPT TO:<address> [parameters]" },
+	{ "DATA", do_data, IN(RCPT), true, true, false, 0, "DATA" },
+	{ "BDAT", do_bdat, ANY, false, false, true, EXT_CHUNKING, "BDAT size [LAST]" },
+	{ "RSET", do_rset, ANY, false, true, true, 0, "RSET" },
+	{ "NOOP", do_noop, ANY, true, false, true, 0, "NOOP [anything]" },
+	{ "VRFY", do_vrfy, ANY, true, false, false, 0, "VRFY address" },
+	{ "HELP", do_help, ANY, true, false, true, EXT_HELP, "HELP [verb]" },
+	{ "QUIT", do_quit, ANY, true, true, true, 0, "QUIT" },
+	{ "EXPN", do_absent, ANY, true, false, false, 0, NULL },	/* there are no lists */
+	{ "STARTTLS", do_starttls, IN(IDLE), true, true, true, EXT_STARTTLS, "STARTTLS" },
+	{ "STARTTLS", do_absent, ANY, true, false, true, 0, NULL },
+	{ "AUTH", do_absent, ANY, true, false, false, 0, NULL },
+	{ "ETRN", do_etrn, IN(IDLE), true, false, false, EXT_ETRN, "ETRN [@|#]node" },
+	{ "ATRN", do_turn, IN(IDLE), true, false, false, EXT_ATRN, "ATRN [domain,...]" },
+	{ "TURN", do_turn, IN(IDLE), true, true, false, EXT_TURN, "TURN" },
+	{ "ETRN", do_absent, ANY, true, false, false, 0, NULL },
+	{ "TURN", do_absent, ANY, true, false, false, 0, NULL },
+	{ "ATRN", do_absent, ANY, true, false, false, 0, NULL },
 	/* A browser that was made to talk to us; its body would be commands. */
-	{ "GET", do_foreign, ANY, true, false, 0, NULL },
-	{ "POST", do_foreign, ANY, true, false, 0, NULL },
-	{ "PUT", do_foreign, ANY, true, false, 0, NULL },
-	{ "CONNECT", do_foreign, ANY, true, false, 0, NULL },
+	{ "GET", do_foreign, ANY, true, false, true, 0, NULL },
+	{ "POST", do_foreign, ANY, true, false, true, 0, NULL },
+	{ "PUT", do_foreign, ANY, true, false, true, 0, NULL },
+	{ "CONNECT", do_foreign, ANY, true, false, true, 0, NULL },
 };
 
 #define VERBS (sizeof verbs / sizeof *verbs)
@@ -322,10 +336,20 @@ do_data(struct session *s, const struct verb *v, char *argument)
 	receive_data(s);
 }
 
+/* What must come before all but a few verbs; R_READY: nothing. */
+static enum reply
+must_first(const struct session *s)
+{
+	if (s->conf->require_tls && s->conn.tls == NULL && !piped(s))
+		return R_TLS_FIRST;
+	return R_READY;
+}
+
 static void
 do_bdat(struct session *s, const struct verb *v, char *argument)
 {
-	receive_bdat(s, argument, s->state == RCPT || s->state == CHUNKS ? R_READY : order_refusal(s, v));
+	receive_bdat(s, argument, s->state == RCPT || s->state == CHUNKS ? R_READY :
+	    must_first(s) != R_READY ? must_first(s) : order_refusal(s, v));
 }
 
 static void
@@ -389,6 +413,35 @@ do_quit(struct session *s, const struct verb *v, char *argument)
 	(void)v, (void)argument;
 	tx_end(s);
 	reply_close(s, R_BYE, s->conf->hostname);
+}
+
+/* In clear no more; what was said so far, but for the replies that wait, is
+ * forgotten: RFC 3207 4.2. */
+static void
+secure(struct session *s)
+{
+	s->state = SECURE;
+	s->deadline = now.tick + (s->conf->timeout < SECURE_WAIT ? s->conf->timeout : SECURE_WAIT);
+	free(s->helo);
+	s->helo = NULL;
+	s->esmtp = false;
+}
+
+/* What follows in the same packet was said in clear, by whomever: RFC 3207 4.2. */
+static void
+do_starttls(struct session *s, const struct verb *v, char *argument)
+{
+	size_t n;
+
+	(void)argument;
+	conn_peek(&s->conn, &n);
+	if (n > 0) {
+		reply_close(s, R_FOLLOWED, v->name);
+		return;
+	}
+	reply(s, R_START_TLS);
+	if (s->state != CLOSE)
+		secure(s);
 }
 
 static void
@@ -472,6 +525,8 @@ command(struct session *s, char *line, size_t n)
 		reply(s, R_NUL);
 	else if (v == NULL)
 		reply(s, R_UNKNOWN);
+	else if (!v->open && must_first(s) != R_READY)
+		reply(s, must_first(s));
 	else if (!(v->states & IN(s->state)))
 		reply(s, order_refusal(s, v));
 	else if (v->bare && *line != '\0')
@@ -543,7 +598,7 @@ step_proxy(struct session *s)
 static bool
 held(const struct session *s)
 {
-	return s->state == COMMIT || s->state == NEWCOMER;
+	return s->state == COMMIT || s->state == NEWCOMER || s->state == SECURE;
 }
 
 static int
@@ -581,7 +636,7 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 
 	s->due = s->deadline;
 	conn_peek(&s->conn, &waiting);
-	conn_want(&s->conn, !held(s) && s->conn.out.len < OUT_OCTETS && (s->state != NAMING || waiting == 0), slot);
+	conn_want(&s->conn, (!held(s) || (s->state == SECURE && s->conn.out.len == 0)) && s->conn.out.len < OUT_OCTETS && (s->state != NAMING || waiting == 0), slot);
 	if (reply_muted(s)) {
 		slot->fd = -1;
 		s->due = s->mute;
@@ -663,6 +718,48 @@ greet(struct session *s)
 	welcome(s);
 }
 
+/* It is not protected, and so it ends. */
+static int
+insecure(const struct session *s, const char *why)
+{
+	char who[CLIENT_TEXT];
+
+	log_line("- closed server=\"%s\" client=%s reason=\"TLS: %s\"", s->conf->name, client_text(s, who), why);
+	return 1;
+}
+
+/* In SECURE; as session_step. */
+static int
+step_secure(struct session *s)
+{
+	char why[300];
+
+	if (s->conn.tls == NULL && conn_flush(&s->conn) == 1 && conn_secure(&s->conn, s->conf->tls, NULL, false) == -1)
+		return insecure(s, "out of memory");
+	switch (s->conn.tls != NULL ? tls_handshake(s->conn.tls, why, sizeof why) : 0) {
+	case -1: return insecure(s, why);
+	case 0:  return s->deadline <= now.tick ? insecure(s, "no handshake in time") : 0;
+	}
+	reply_trace(s, '=', tls_words(s->conn.tls), strlen(tls_words(s->conn.tls)), "RFC 8446");
+	s->deadline = now.tick + s->conf->timeout;
+	if (s->implicit)
+		greet(s);
+	else
+		s->state = GREET;
+	return session_advance(s);
+}
+
+/* Who it is, is known as far as that goes without a word from him. */
+static void
+arrive(struct session *s)
+{
+	s->conn.sip = 0;
+	if (s->implicit)
+		secure(s);
+	else
+		greet(s);
+}
+
 static void
 lookup_end(struct session *s)
 {
@@ -716,6 +813,8 @@ session_advance(struct session *s)
 
 	if (s->state == NAMING)
 		return step_lookup(s);
+	if (s->state == SECURE && !reply_muted(s))
+		return step_secure(s);
 	if (s->mute != 0 && !reply_muted(s)) {
 		s->deadline += s->conf->tarpit;
 		s->mute = 0;
@@ -744,13 +843,25 @@ session_advance(struct session *s)
 	return answer;
 }
 
+/* What ends the header of a proxy may be the client's TLS, which is not ours to
+ * read; so the header is taken octet by octet. */
+static void
+receive_some(struct session *s)
+{
+	int got;
+
+	do
+		got = conn_receive(&s->conn);	/* its end shows in conn.ended */
+	while (got == 1 && s->state == PROXY && s->conn.sip > 0 && step_proxy(s) == 0);
+}
+
 int
 session_step(struct session *s, const struct pollfd *slot)
 {
 	if (slot->revents == 0 && s->due > now.tick && (s->state != NAMING || slot[1].revents == 0))
 		return 0;
 	if ((slot->revents & (POLLIN | POLLHUP | POLLERR)) && !held(s))
-		conn_receive(&s->conn);		/* its end shows in conn.ended */
+		receive_some(s);
 	return session_advance(s);
 }
 
@@ -768,8 +879,18 @@ session_resume(struct session *s)
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
+/* In the last words to who is not let in.  Who has come for TLS would not
+ * understand them. */
+static void
+refuse(struct session *s, enum reply r)
+{
+	reply_close(s, r, s->conf->hostname);
+	if (s->implicit && s->conn.tls == NULL)
+		buf_free(&s->conn.out);
+}
+
 struct session *
-session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here, bool proxy)
+session_new(struct vserver *v, int fd, int to, const struct addr *peer, const struct addr *here, const struct listen *l)
 {
 	struct session *s = memory(NULL, sizeof *s);
 	char who[ADDR_TEXT + 8];
@@ -790,8 +911,10 @@ session_new(struct vserver *v, int fd, int to, const struct addr *peer, const st
 	v->sessions++;
 	v->counts[INBOUND]++;
 	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
-	if (!proxy)
-		greet(s);
+	s->implicit = l != NULL && l->tls;
+	s->conn.sip = s->implicit;
+	if (l == NULL || !l->proxies.only)
+		arrive(s);
 	conn_flush(&s->conn);		/* if it broke, the next step sees it */
 	return s;
 }
@@ -800,10 +923,10 @@ int
 session_admit(struct session *s, enum reply r, const char *setting)
 {
 	if (r == R_READY)
-		greet(s);
+		arrive(s);
 	else {
 		reply_because(s, setting);
-		reply_close(s, r, s->conf->hostname);
+		refuse(s, r);
 	}
 	return session_advance(s);
 }
@@ -822,7 +945,7 @@ session_doing(const struct session *s, char *out, size_t size)
 void
 session_shutdown(struct session *s, enum reply r)
 {
-	if (s->state != CLOSE) {
+	if (s->state != CLOSE && s->state != SECURE) {
 		tx_end(s);
 		reply_close(s, r, s->conf->hostname);
 	}
@@ -850,7 +973,7 @@ session_free(struct session *s)
 }
 
 void
-session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r, const char *setting)
+session_refuse(struct vserver *v, int fd, const struct addr *peer, const struct listen *l, enum reply r, const char *setting)
 {
 	struct session s;
 
@@ -861,8 +984,9 @@ session_refuse(struct vserver *v, int fd, const struct addr *peer, enum reply r,
 	s.owner = v;
 	s.conf = v->conf;
 	s.began = now.tick;
+	s.implicit = l != NULL && l->tls;
 	reply_because(&s, setting);
-	reply_close(&s, r, v->conf->hostname);
+	refuse(&s, r);
 	conn_flush(&s.conn);
 	conn_part(&s.conn);
 	conn_close(&s.conn);

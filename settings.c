@@ -22,7 +22,7 @@ const char log_fields[] = "date time c-ip cs-username s-sitename s-computername 
 
 const char *const extension_name[EXT_COUNT] = {
 	"PIPELINING", "SIZE", "8BITMIME", "BINARYMIME", "CHUNKING", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES", "LIMITS", "HELP",
-	"ETRN", "ATRN", "TURN"
+	"ETRN", "ATRN", "TURN", "STARTTLS", "AUTH"
 };
 
 #define S(member) offsetof(struct server, member)
@@ -62,6 +62,7 @@ const struct setting settings[] = {
 	  "With port 0 the system picks one, and the line that announces it says which. "
 	  "'proxy-from LIST' at the end of the line: only these addresses and networks may connect to what stands before it, and "
 	  "each connection begins with a header of the PROXY protocol (1 or 2), which says who the client is. "
+	  "'tls' behind an address: TLS from the first octet on, without STARTTLS, as on port 465. "
 	  "The model listened on all addresses, port 25; this one asks to be told." },
 	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
 	  "Delivery: Advanced, Fully-qualified domain name",
@@ -112,8 +113,23 @@ const struct setting settings[] = {
 	  "not in the model",
 	  "Says that 'relay all-except' is meant." },
 	LATER_IN(ACCESS, "authenticate"), LATER_IN(ACCESS, "clear-text-passwords"),
-	LATER_IN(ACCESS, "passwords"), LATER_IN(ACCESS, "certificate"),
-	LATER_IN(ACCESS, "require-tls"), LATER_IN(ACCESS, "tls-minimum"),
+	LATER_IN(ACCESS, "passwords"),
+	{ ACCESS, CERTIFICATES, "certificate", S(certificates), "", 0, 0, NULL,
+	  "Access: Secure communication, Certificate",
+	  "Two files in PEM: a certificate with those that lead to its authority, and its key without a passphrase. With one, STARTTLS is offered. "
+	  "Repeat it for other names, which clients choose by SNI (the first is for those who name none of them), "
+	  "or for the same names with a key of another kind: RSA and ECDSA. Read at the start, before root is given up, and at a reload. "
+	  "The log warns when one has two weeks left." },
+	{ ACCESS, YESNO, "require-tls", S(require_tls), "no", 0, 0, NULL,
+	  "Access: Secure communication, Require secure channel",
+	  "Before STARTTLS a client may say no more than EHLO, NOOP, HELP, RSET and QUIT; the rest is answered 530 5.7.0." },
+	{ ACCESS, WORD, "tls-minimum", S(tls_minimum), "1.2", 0, 0, "1.2 1.3",
+	  "not in the model",
+	  "The oldest TLS that clients may speak. Of 1.2 only ciphers with forward secrecy and authenticated encryption are used." },
+	{ ACCESS, TEXT, "client-authorities", S(client_authorities), "", 0, 0, NULL,
+	  "Access: Secure communication, client certificates",
+	  "A file of certificates in PEM: clients are asked for a certificate that one of them has signed. "
+	  "What comes is noted in the log, verified or not; it refuses nobody, and allows nothing." },
 	LATER_IN(ACCESS, "relay-authenticated"),
 	{ ACCESS, TIME, "tarpit", S(tarpit), "0s", 0, 600 * 1000, NULL,
 	  "registry: TarpitTime",

@@ -108,7 +108,10 @@ reload(void)
 	struct config *c;
 
 	process_reloading();
-	if ((c = config_load(config_file)) == NULL) {
+	c = config_load(config_file);
+	if (c == NULL || config_secure(c) == -1) {
+		if (c != NULL)
+			config_release(c);
 		log_line("smtpd: the configuration is wrong, and nothing has changed");
 		tell_ready();
 		return -1;
@@ -410,6 +413,8 @@ main(int argc, char **argv)
 	if (count > 0)
 		return command(count, argv + 1);
 	if ((config = config_load(config_file)) == NULL)
+		return EX_CONFIG;
+	if (config_secure(config) == -1)
 		return EX_CONFIG;
 	identify(user);
 	if (in_syslog && !only_check)

@@ -188,10 +188,11 @@ enum extension {		/* bits; what EHLO can offer */
 	EXT_DSN        = 1 << 6, EXT_STATUS     = 1 << 7,
 	EXT_LIMITS     = 1 << 8, EXT_HELP       = 1 << 9,
 	EXT_ETRN       = 1 << 10, EXT_ATRN      = 1 << 11,
-	EXT_TURN       = 1 << 12
+	EXT_TURN       = 1 << 12, EXT_STARTTLS = 1 << 13,
+	EXT_AUTH       = 1 << 14
 };
 
-#define EXT_COUNT 13
+#define EXT_COUNT 15
 
 /* One of the model's two radio buttons with the list below it. */
 struct access {
@@ -202,6 +203,7 @@ struct access {
 struct listen {
 	struct addr addr;
 	struct access proxies;	/* "only" them, who say for whom they speak; else anybody comes himself */
+	bool tls;		/* from the first octet on, RFC 8314 */
 	struct place place;
 	struct listen *next;
 };
@@ -310,6 +312,11 @@ struct server {
 	struct access connect, relay;
 	bool open_relay;
 	msec tarpit;
+	struct certificate *certificates;
+	char *client_authorities;	/* file: who signs the certificates that clients are asked for; or NULL */
+	int tls_minimum;		/* enum tls_minimum */
+	bool require_tls;
+	struct tls_context *tls;	/* see config_secure; NULL: no certificate */
 	/* messages */
 	long long max_size, max_session, max_recipients;
 	char *badmail;		/* the folder */
@@ -358,7 +365,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES,
+	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES, CERTIFICATES,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -580,6 +587,7 @@ struct conn {
 	struct buf out;		/* not yet sent */
 	struct addr peer, here;
 	struct tls *tls;	/* NULL: in clear */
+	size_t sip;		/* octets taken at a time, at most; 0: as many as there are */
 };
 
 /* ---- where mail for others goes --------------------------------------------- */
@@ -631,7 +639,7 @@ struct destination {
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
-enum state { PROXY, NEWCOMER, NAMING, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+enum state { PROXY, NEWCOMER, SECURE, NAMING, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
 /* What has happened so far: the names stand in count.c. */
 enum count {
@@ -708,6 +716,7 @@ struct session {
 	struct client client;
 	struct rdns *lookup;		/* in NAMING, else NULL */
 	unsigned long number;
+	bool implicit;			/* TLS from the first octet on */
 	msec began, deadline;
 	msec mute;			/* before this tick nothing is read or said; 0: see tarpit */
 	msec due;			/* when it goes on though nothing happens */
@@ -733,7 +742,7 @@ struct session {
 
 /* Every reply we have, in the order of its code: the table is in reply.c. */
 enum reply {
-	R_READY, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
+	R_READY, R_START_TLS, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_RELEASING, R_TURNED, R_NONE_HELD, R_VERIFY, R_RELEASED, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
 	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
@@ -742,7 +751,7 @@ enum reply {
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
-	R_FOLLOWED, R_BODY, R_NO_HELP, R_AUTH_FIRST, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+	R_FOLLOWED, R_BODY, R_NO_HELP, R_TLS_FIRST, R_AUTH_FIRST, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
 };
 
 struct reply_row {
@@ -905,7 +914,7 @@ ssize_t tls_read(struct tls *t, char *out, size_t n);
 ssize_t tls_write(struct tls *t, const char *octets, size_t n);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384", and the other side "verified" or not where it
  * has shown a certificate; and the cipher alone, by its registered name. */
-#define TLS_WORDS 120
+#define TLS_WORDS 200
 const char *tls_words(const struct tls *t);
 const char *tls_cipher(const struct tls *t);
 
@@ -1115,6 +1124,9 @@ void process_reloading(void);			/* READY=1 says that it is over */
 /* Read and check FILE, or the embedded default for NULL.  NULL when it is
  * wrong: every mistake has then been printed to standard error. */
 struct config *config_load(const char *file);
+/* For who is to serve by it: read the certificates and keys.  -1: what is wrong
+ * was printed. */
+int config_secure(struct config *c);
 /* It is held once by who loaded it, and by all that live by it. */
 void config_hold(struct config *c);
 void config_release(struct config *c);
@@ -1593,9 +1605,10 @@ enum reply turn_check(const struct session *s, const char *domains, struct desti
 /* ---- session.c: we are the server ------------------------------------------ */
 
 /* Greet a newcomer, or if he is a proxy hear for whom he speaks; takes the
- * descriptor; `to` is the same but for pipes.  NULL: out of memory, fd untouched. */
+ * descriptor; `to` is the same but for pipes.  l is where he came in, or NULL.
+ * NULL: out of memory, fd untouched. */
 struct session *session_new(struct vserver *v, int fd, int to, const struct addr *peer,
-    const struct addr *here, bool proxy);
+    const struct addr *here, const struct listen *l);
 /* In NEWCOMER, the proxy has told: R_READY lets the client in, anything else is
  * answered and closes, and setting decided it.  As session_step. */
 int session_admit(struct session *s, enum reply r, const char *setting);
@@ -1612,8 +1625,8 @@ int session_resume(struct session *s);
 void session_doing(const struct session *s, char *out, size_t size);
 /* Tell it that we end it: R_SHUTDOWN, R_ENDED. */
 void session_shutdown(struct session *s, enum reply r);
-/* Answer one who is not let in, and close; setting decided it. */
-void session_refuse(struct vserver *v, int fd, const struct addr *peer,
+/* Answer one who is not let in, and close; setting decided it, l is as above. */
+void session_refuse(struct vserver *v, int fd, const struct addr *peer, const struct listen *l,
     enum reply r, const char *setting);
 
 /* ---- vserver.c: virtual servers, from start to stop ----------------------------- */

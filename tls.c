@@ -422,10 +422,14 @@ describe(struct tls *t)
 	const SSL_CIPHER *cipher = SSL_get_current_cipher(t->ssl);
 	X509 *peer = SSL_get_peer_certificate(t->ssl);
 	const char *name = SSL_CIPHER_standard_name(cipher);
+	char text[65] = "", safe[65 * 4];
 
-	snprintf(t->words, sizeof t->words, "%s %s%s%s", SSL_get_version(t->ssl), name ? name : SSL_CIPHER_get_name(cipher),
+	if (peer != NULL && SSL_is_server(t->ssl))
+		X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, text, sizeof text);
+	snprintf(t->words, sizeof t->words, "%s %s%s%s%s%.100s", SSL_get_version(t->ssl), name ? name : SSL_CIPHER_get_name(cipher),
+	    SSL_session_reused(t->ssl) ? " resumed" : "",
 	    peer == NULL ? "" : SSL_get_verify_result(t->ssl) == X509_V_OK ? " verified" : " unverified",
-	    SSL_session_reused(t->ssl) ? " resumed" : "");
+	    *text ? " " : "", text_safe(safe, sizeof safe, text, strlen(text)));
 	X509_free(peer);
 }
 

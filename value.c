@@ -209,6 +209,15 @@ value_addresses(struct reading *r, const struct setting *s, char **words, int n,
 	}
 }
 
+/* A mistake where this program cannot do TLS. */
+static bool
+needs_tls(struct reading *r, const char *what)
+{
+	if (!tls_built)
+		complain(r, "%s: this program was built without OpenSSL, so it cannot do TLS; see README", what);
+	return tls_built;
+}
+
 /* "proxy-from" and its list, the last words of a line, are about all of it. */
 static int
 value_proxies(struct reading *r, char **words, int n, struct access *to)
@@ -229,17 +238,19 @@ void
 value_listeners(struct reading *r, char **words, int n, struct listen **to)
 {
 	struct access proxies = { 0 };
+	struct listen *last = NULL;
 
 	n = value_proxies(r, words, n, &proxies);
 	while (*to != NULL)
 		to = &(*to)->next;
 	for (int i = 0; i < n; i++) {
-		struct listen *l = keep(r->config, sizeof *l);
+		struct listen *l;
 
-		if (word_index("tls submission", words[i]) != -1) {
-			complain(r, "listen: '%s' is not in this build yet", words[i]);
+		if (last != NULL && strcmp(words[i], "tls") == 0) {
+			last->tls = needs_tls(r, "listen tls");
 			continue;
 		}
+		l = last = keep(r->config, sizeof *l);
 		if (addr_parse(&l->addr, words[i], true) == -1)
 			complain(r, "listen: '%s' is no address and port (such as 127.0.0.1:25 or [::1]:25)",
 			    text_shown(words[i]));
@@ -448,11 +459,27 @@ value_names(struct reading *r, char **words, int n, struct name **to)
 	}
 }
 
+/* A certificate and its key, relative to where the server is started. */
+static void
+value_certificates(struct reading *r, const struct setting *s, char **words, int n, struct certificate **to)
+{
+	if (!needs_tls(r, s->name))
+		return;
+	if (n != 2 || words[0][0] == '\0' || words[1][0] == '\0') {
+		complain(r, "%s: wants two files, a certificate and its key", s->name);
+		return;
+	}
+	while (*to != NULL)
+		to = &(*to)->next;
+	*to = keep(r->config, sizeof **to);
+	**to = (struct certificate){ words[0], words[1], r->place, NULL };
+}
+
 bool
 value_adds(const struct setting *s)
 {
 	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS ||
-	    s->kind == OPERATORS || s->kind == NAMES;
+	    s->kind == OPERATORS || s->kind == NAMES || s->kind == CERTIFICATES;
 }
 
 static bool
@@ -511,6 +538,9 @@ value_set(struct reading *r, const struct setting *s, char **words, int n, char 
 		break;
 	case NAMES:
 		value_names(r, words, n, to);
+		break;
+	case CERTIFICATES:
+		value_certificates(r, s, words, n, to);
 		break;
 	case PAIR:
 		value_pair(r, s, words, n, to);

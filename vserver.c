@@ -167,10 +167,10 @@ admit(const struct listener *l, int fd, struct addr *peer, struct addr *here)
 	addr_unmap(peer);		/* a socket that was left us may be one of both families */
 	addr_unmap(here);
 	r = newcomer_refusal(v, peer, proxies, false, &setting);
-	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, fd, peer, here, proxies != NULL)) != NULL)
+	if (r == R_READY && sessions_room() == 0 && (s = session_new(v, fd, fd, peer, here, l->conf)) != NULL)
 		sessions[session_count++] = s;
 	else
-		session_refuse(v, fd, peer, r == R_READY ? R_MEMORY : r, setting);
+		session_refuse(v, fd, peer, l->conf, r == R_READY ? R_MEMORY : r, setting);
 }
 
 /* No descriptor is left: give up the spare one for as long as it takes to say
@@ -182,7 +182,7 @@ admit_nobody(struct listener *l)
 	int fd = -1;
 
 	if (spare != -1 && close(spare) == 0 && (fd = conn_accept(l->fd, &peer, &here)) != -1)
-		session_refuse(l->owner, fd, &peer, R_FULL, "connections");
+		session_refuse(l->owner, fd, &peer, l->conf, R_FULL, "connections");
 	spare = dup(STDIN_FILENO);
 	if (fd == -1)
 		deaf_until = now.tick + DEAF;
@@ -230,7 +230,7 @@ listener_announce(const struct listener *l)
 	struct addr here = l->conf->addr;
 
 	conn_here(l->fd, &here);
-	log_line("smtpd: \"%s\" listening on %s", l->owner->conf->name, addr_text_port(&here, text));
+	log_line("smtpd: \"%s\" listening on %s%s", l->owner->conf->name, addr_text_port(&here, text), l->conf->tls ? " with TLS" : "");
 }
 
 static int

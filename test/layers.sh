@@ -14,8 +14,8 @@ layers='
 	watch:   spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
-	receive: address config conn log message policy reply spool
+	session: tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	receive: tls address config conn log message policy reply spool
 	reply: address config conn journal log
 	parameter: config address log
 	turn: dest config address log relay conn
@@ -34,8 +34,8 @@ layers='
 	policy:  message config names address log
 	message: address log
 	route:   config dns address conn log
-	config: value settings address disk log names
-	value: settings address log
+	config: tls value settings address disk log names
+	value: tls settings address log
 	names: address disk log
 	process: address conn log
 	settings: log
