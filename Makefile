@@ -51,6 +51,7 @@ REST = console.o \
 	names.o \
 	settings.o \
 	dns.o \
+	digest.o \
 	conn.o \
 	tls.o \
 	address.o \
@@ -58,7 +59,7 @@ REST = console.o \
 	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy
+	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest
 TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate
 
 LINK = $(LDLIBS) $$(cat tls.libs)
@@ -103,6 +104,7 @@ test/unit_report: test/unit_report.c
 test/unit_mime: test/unit_mime.c
 test/unit_journal: test/unit_journal.c
 test/unit_proxy: test/unit_proxy.c
+test/unit_digest: test/unit_digest.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LINK)
 

@@ -311,6 +311,7 @@ struct server {
 	/* access */
 	struct access connect, relay;
 	bool open_relay;
+	char *passwords;	/* file, or NULL */
 	msec tarpit;
 	struct certificate *certificates;
 	char *client_authorities;	/* file: who signs the certificates that clients are asked for; or NULL */
@@ -1001,6 +1002,51 @@ void rdns_want(const struct rdns *r, struct pollfd *slot, msec *until);
 int rdns_step(struct rdns *r);			/* 0 still waiting, 1 done: see result, names */
 void rdns_end(struct rdns *r);			/* idempotent */
 
+/* ---- digest.c: SHA-256 and what is made of it, base64 ------------------------ */
+
+void wipe(void *octets, size_t n);		/* so that no compiler leaves it out */
+bool octets_same(const void *a, const void *b, size_t n);	/* in a time that does not depend on them */
+
+#define SHA256_OCTETS 32
+#define SHA256_BLOCK  64
+
+struct sha256 {
+	uint32_t state[8];
+	uint64_t octets;	/* so far */
+	unsigned char block[SHA256_BLOCK];	/* what is not yet a whole one */
+};
+
+void sha256_begin(struct sha256 *s);
+void sha256_add(struct sha256 *s, const void *octets, size_t n);
+void sha256_end(struct sha256 *s, unsigned char digest[SHA256_OCTETS]);	/* and wipes it */
+void sha256(const void *octets, size_t n, unsigned char digest[SHA256_OCTETS]);
+
+struct hmac {
+	struct sha256 inner, outer;
+};
+
+void hmac_begin(struct hmac *h, const void *key, size_t n);
+void hmac_add(struct hmac *h, const void *octets, size_t n);
+void hmac_end(struct hmac *h, unsigned char digest[SHA256_OCTETS]);	/* and wipes it */
+void hmac(const void *key, size_t key_n, const void *octets, size_t n, unsigned char digest[SHA256_OCTETS]);
+
+/* A key of 32 octets from a password, which is what RFC 5802 calls Hi(). */
+struct pbkdf2 {
+	uint32_t inner[8], outer[8];	/* the password, as HMAC has a key */
+	uint32_t last[8], sum[8];
+	long left;		/* iterations */
+};
+
+void pbkdf2_begin(struct pbkdf2 *p, const char *password, size_t n, const void *salt, size_t salt_n, long iterations);
+/* So many iterations at most; true: that were all, the key is there, and p wiped. */
+bool pbkdf2_step(struct pbkdf2 *p, long budget, unsigned char key[SHA256_OCTETS]);
+
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4 + 1)	/* room for n octets in text, with NUL */
+size_t base64_encode(char *out, const void *octets, size_t n);	/* how long it is */
+/* How many octets, at most n / 4 * 3, or -1 that is not base64 as RFC 4648 wants it.
+ * In place is right too. */
+long base64_decode(void *out, const char *text, size_t n);
+
 /* ---- address.c: mailboxes, domains, networks ---------------------------- */
 
 /* "192.0.2.1" or "2001:db8::1"; with_port: ":25" behind it, and brackets
@@ -1257,6 +1303,67 @@ void entry_free(struct entry *e);
 const char *entry_words(const struct entry *e, const char *address, char out[WORDS_SIZE]);
 /* Append it as a string of JSON, quotes and all. */
 int json_text(struct buf *b, const char *s);
+
+/* ---- auth.c: who somebody is, SASL in both roles ------------------------------- */
+
+enum mechanism {		/* bits */
+	MECH_ANONYMOUS = 1 << 0,	/* only a word of the configuration: no AUTH needed */
+	MECH_PLAIN = 1 << 1, MECH_LOGIN = 1 << 2, MECH_SCRAM = 1 << 3, MECH_XOAUTH2 = 1 << 4
+};
+
+#define MECH_COUNT 5
+extern const char *const mechanism_name[MECH_COUNT];	/* by bit */
+
+#define ACCOUNT_OCTETS 255
+#define AUTH_LINE      12288	/* of a line in base64, RFC 4954 section 4 */
+#define ITERATIONS_MIN 4096	/* RFC 7677 section 4 */
+#define ITERATIONS_MAX 1000000
+
+enum auth_result {
+	AUTH_FAILED,		/* unknown, or the wrong password: one answer for both */
+	AUTH_MALFORMED,		/* not base64, or not what the mechanism says: 501 5.5.2 */
+	AUTH_UNAVAILABLE,	/* the passwords cannot be read: 454 4.7.0; the log says why */
+	AUTH_WORKING,		/* call auth_work in the next turn */
+	AUTH_CHALLENGE,		/* say 334 and auth_challenge */
+	AUTH_DONE
+};
+
+/* One exchange in which we are the server; wiped when freed. */
+struct auth;
+struct auth *auth_begin(enum mechanism m, const char *passwords);	/* NULL: out of memory */
+/* A line of the client, still in base64; NULL: AUTH had no initial response; "="
+ * is an empty one, only there.  "*" is the caller's. */
+enum auth_result auth_take(struct auth *a, const char *response);
+enum auth_result auth_work(struct auth *a);
+const char *auth_challenge(const struct auth *a);	/* in base64; "" */
+/* Who he is; until AUTH_DONE who he says he is, or "".  It may not be printable. */
+const char *auth_account(const struct auth *a);
+void auth_free(struct auth *a);		/* idempotent on NULL */
+
+/* One in which we are the client. */
+struct sasl;
+struct sasl *sasl_begin(enum mechanism m, const char *user, const char *secret);	/* NULL: out of memory */
+int sasl_work(struct sasl *s);		/* 0 call it in the next turn; 1 sasl_response is what to say next */
+/* In base64; NULL: none yet.  There after sasl_begin, where the mechanism has an initial one. */
+const char *sasl_response(const struct sasl *s);
+/* What came behind 334: 0 go on with sasl_work until it is 1; -1 it is malformed, or the
+ * server does not know our password: give it up. */
+int sasl_take(struct sasl *s, const char *challenge);
+/* 235 has come: did the server prove that it knows us, where the mechanism lets it? */
+bool sasl_trusts(const struct sasl *s);
+void sasl_free(struct sasl *s);		/* idempotent on NULL */
+
+/* The first line of a file that only its owner can read: NULL, or why not. */
+const char *auth_secret(const char *file, char *out, size_t size);
+/* How many accounts this file of passwords has; -1 and why: the first mistake, with its line. */
+long auth_accounts(const char *passwords, char *why, size_t size);
+/* Whose line is this, without its end?  His name's length; 0: nobody's, but right; -1: a mistake. */
+long auth_line(const char *line, size_t n);
+/* Append the line of this account; the password is wiped by the caller.  -1: memory is out. */
+int auth_verifier(struct buf *b, const char *user, const char *password, long iterations);
+/* UTF-8 without controls, 1 to ACCOUNT_OCTETS octets? */
+bool auth_text_valid(const char *text);
+extern const char *auth_nonce;		/* tests set it: the next ones are this; else NULL */
 
 /* ---- spool.c: messages on disk ------------------------------------------- */
 
@@ -1729,5 +1836,10 @@ int check_listen(const struct addr *a, char *why, size_t size);
 /* The words behind the command are the first answers; the exit status. */
 int wizard_server(const char *file, int count, char **words);
 int wizard_domain(const char *file, int count, char **words);
+
+/* ---- password.c: smtpd password ------------------------------------------------------ */
+
+/* [-S SERVER] [-i ITERATIONS] USER, -r USER, or none; the exit status. */
+int password(const char *file, int count, char **words);
 
 #endif

@@ -6,12 +6,12 @@ layers='
 	smtpd: console control count wizard check why vserver relay dest spool config settings dns conn tls log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
-	why:     reply policy route config settings address log
+	why: reply policy route config settings address log
 	operate: vserver session relay dest outcome view count spool config message address disk log
-	count:   vserver dest spool dns address log
+	count: vserver dest spool dns address log
 	sendmail: session receive parameter policy spool view message config process dns address conn log
 	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
-	watch:   spool message log
+	watch: spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
 	session: tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
@@ -26,25 +26,26 @@ layers='
 	dest: outcome route config spool message log address
 	drop: outcome spool message config disk log policy names
 	outcome: spool report message config disk log policy
-	spool:   message config disk log
-	report:  message address log
+	spool: message config disk log
+	report: message address log
 	journal: settings address disk log
-	mime:    address log
-	view:    message config address log
-	policy:  message config names address log
+	mime: address log
+	view: message config address log
+	policy: message config names address log
 	message: address log
-	route:   config dns address conn log
+	route: config dns address conn log
 	config: tls value settings address disk log names
 	value: tls settings address log
 	names: address disk log
 	process: address conn log
 	settings: log
-	dns:     address conn log
-	conn:    tls address log
-	tls:     address log
+	dns: address conn log
+	conn: tls address log
+	tls: address log
 	address: log
-	disk:    log
-	log:
+	digest: 
+	disk: log
+	log: 
 '
 . "${TEST:-$(dirname "$0")}/lib.sh"
 need nm
