@@ -37,6 +37,7 @@ REST = console.o \
 	dest.o \
 	drop.o \
 	outcome.o \
+	auth.o \
 	spool.o \
 	report.o \
 	journal.o \
@@ -59,7 +60,7 @@ REST = console.o \
 	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest
+	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest test/unit_auth
 TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate
 
 LINK = $(LDLIBS) $$(cat tls.libs)
@@ -105,6 +106,7 @@ test/unit_mime: test/unit_mime.c
 test/unit_journal: test/unit_journal.c
 test/unit_proxy: test/unit_proxy.c
 test/unit_digest: test/unit_digest.c
+test/unit_auth: test/unit_auth.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LINK)
 

@@ -115,13 +115,11 @@ compress(uint32_t state[8], uint32_t w[16])
 }
 
 static void
-block_take(uint32_t state[8], const unsigned char *block)
+block_take(struct sha256 *s, const unsigned char *block)
 {
-	uint32_t w[16];
-
 	for (int i = 0; i < 16; i++)
-		w[i] = load(block + 4 * i);
-	compress(state, w);
+		s->w[i] = load(block + 4 * i);
+	compress(s->state, s->w);
 }
 
 void
@@ -141,12 +139,12 @@ sha256_add(struct sha256 *s, const void *octets, size_t n)
 	for (; n > 0; p += part, n -= part, used = 0) {
 		part = SHA256_BLOCK - used < n ? SHA256_BLOCK - used : n;
 		if (part == SHA256_BLOCK) {
-			block_take(s->state, p);
+			block_take(s, p);
 			continue;
 		}
 		memcpy(s->block + used, p, part);
 		if (used + part == SHA256_BLOCK)
-			block_take(s->state, s->block);
+			block_take(s, s->block);
 	}
 }
 
@@ -245,23 +243,22 @@ pbkdf2_begin(struct pbkdf2 *p, const char *password, size_t n, const void *salt,
 
 /* The digest `last' behind the block that `key' stands for. */
 static void
-behind(const uint32_t key[8], uint32_t last[8])
+behind(struct pbkdf2 *p, const uint32_t key[8])
 {
-	uint32_t w[16] = { 0 };
-
-	memcpy(w, last, 8 * sizeof *w);
-	w[8] = 0x80000000;
-	w[15] = (SHA256_BLOCK + SHA256_OCTETS) * 8;
-	memcpy(last, key, 8 * sizeof *last);
-	compress(last, w);
+	memset(p->w, 0, sizeof p->w);
+	memcpy(p->w, p->last, sizeof p->last);
+	p->w[8] = 0x80000000;
+	p->w[15] = (SHA256_BLOCK + SHA256_OCTETS) * 8;
+	memcpy(p->last, key, sizeof p->last);
+	compress(p->last, p->w);
 }
 
 bool
 pbkdf2_step(struct pbkdf2 *p, long budget, unsigned char key[SHA256_OCTETS])
 {
 	for (; p->left > 0 && budget > 0; p->left--, budget--) {
-		behind(p->inner, p->last);
-		behind(p->outer, p->last);
+		behind(p, p->inner);
+		behind(p, p->outer);
 		for (int i = 0; i < 8; i++)
 			p->sum[i] ^= p->last[i];
 	}

@@ -1014,6 +1014,7 @@ struct sha256 {
 	uint32_t state[8];
 	uint64_t octets;	/* so far */
 	unsigned char block[SHA256_BLOCK];	/* what is not yet a whole one */
+	uint32_t w[16];		/* at work */
 };
 
 void sha256_begin(struct sha256 *s);
@@ -1033,7 +1034,7 @@ void hmac(const void *key, size_t key_n, const void *octets, size_t n, unsigned 
 /* A key of 32 octets from a password, which is what RFC 5802 calls Hi(). */
 struct pbkdf2 {
 	uint32_t inner[8], outer[8];	/* the password, as HMAC has a key */
-	uint32_t last[8], sum[8];
+	uint32_t last[8], sum[8], w[16];
 	long left;		/* iterations */
 };
 
@@ -1330,7 +1331,8 @@ enum auth_result {
 
 /* One exchange in which we are the server; wiped when freed. */
 struct auth;
-struct auth *auth_begin(enum mechanism m, const char *passwords);	/* NULL: out of memory */
+/* passwords, a file, must live as long.  NULL: out of memory. */
+struct auth *auth_begin(enum mechanism m, const char *passwords);
 /* A line of the client, still in base64; NULL: AUTH had no initial response; "="
  * is an empty one, only there.  "*" is the caller's. */
 enum auth_result auth_take(struct auth *a, const char *response);
@@ -1342,9 +1344,11 @@ void auth_free(struct auth *a);		/* idempotent on NULL */
 
 /* One in which we are the client. */
 struct sasl;
-struct sasl *sasl_begin(enum mechanism m, const char *user, const char *secret);	/* NULL: out of memory */
+/* Both are copied.  NULL: out of memory, or they are too long. */
+struct sasl *sasl_begin(enum mechanism m, const char *user, const char *secret);
 int sasl_work(struct sasl *s);		/* 0 call it in the next turn; 1 sasl_response is what to say next */
-/* In base64; NULL: none yet.  There after sasl_begin, where the mechanism has an initial one. */
+/* In base64; NULL: none yet.  There after sasl_begin, where the mechanism has an initial one,
+ * which may as well be said behind an empty 334. */
 const char *sasl_response(const struct sasl *s);
 /* What came behind 334: 0 go on with sasl_work until it is 1; -1 it is malformed, or the
  * server does not know our password: give it up. */

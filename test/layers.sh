@@ -28,6 +28,7 @@ layers='
 	outcome: spool report message config disk log policy
 	spool: message config disk log
 	report: message address log
+	auth: digest address log
 	journal: settings address disk log
 	mime: address log
 	view: message config address log
