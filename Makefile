@@ -29,6 +29,7 @@ REST = console.o \
 	receive.o \
 	reply.o \
 	parameter.o \
+	login.o \
 	turn.o \
 	proxy.o \
 	rdns.o \

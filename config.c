@@ -562,7 +562,6 @@ check_copy_to(struct reading *r, struct server *s)
 static void
 check_tls(struct reading *r, struct server *s)
 {
-	s->useless |= EXT_AUTH;
 	if (s->certificates != NULL)
 		return;
 	s->useless |= EXT_STARTTLS;
@@ -574,6 +573,30 @@ check_tls(struct reading *r, struct server *s)
 		    "require-tls: this program was built without OpenSSL, so it cannot do TLS; see README");
 	if (s->client_authorities != NULL)
 		complain_at(r, place_of(s, ACCESS, "client-authorities"), "client-authorities: there is no 'certificate CERT KEY' in access");
+}
+
+/* Those who must authenticate can, and those who can have a use for it. */
+static void
+check_login(struct reading *r, struct server *s)
+{
+	static const char *const need = "needs a 'passwords FILE' in access, which 'smtpd password' makes";
+	const int proofs = MECH_PLAIN | MECH_LOGIN | MECH_SCRAM;
+
+	if (s->passwords == NULL) {
+		s->useless |= EXT_AUTH | EXT_ATRN | EXT_TURN;
+		for (const struct listen *l = s->listen; l != NULL; l = l->next)
+			if (l->submission)
+				complain_at(r, &l->place, "listen: 'submission' %s", need);
+		for (const struct domain *d = s->domains; d != NULL; d = d->next)
+			if (d->hold_accounts != NULL && d->hold)
+				complain_at(r, config_said(d->said, DOMAIN, "hold-accounts", &d->place), "hold-accounts: %s", need);
+		if (!(s->authenticate & MECH_ANONYMOUS))
+			complain_at(r, place_of(s, ACCESS, "authenticate"), "authenticate: without 'anonymous' it %s", need);
+	} else if (!(s->authenticate & proofs))
+		complain_at(r, place_of(s, ACCESS, "passwords"), "passwords: 'authenticate' has no way to say one: plain, login or scram-sha-256");
+	else if (s->certificates == NULL && !s->clear_text_passwords)
+		complain_at(r, place_of(s, ACCESS, "passwords"), "passwords: nobody will be asked for one: there is no 'certificate' "
+		    "for TLS, and 'clear-text-passwords' is no");
 }
 
 static void
@@ -624,6 +647,7 @@ check_server(struct reading *r, struct server *s)
 	if (s->direct_first && s->smart_host == NULL)
 		complain_at(r, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
 	check_tls(r, s);
+	check_login(r, s);
 	check_log(r, s);
 	check_copy_to(r, s);
 	if (s->max_session < s->max_size)
@@ -761,6 +785,8 @@ domain_local(const struct domain *d)
 int
 extensions_hidden(int hidden)
 {
+	if (hidden & EXT_AUTH)
+		hidden |= EXT_ATRN | EXT_TURN;
 	if (hidden & EXT_CHUNKING)
 		hidden |= EXT_BINARYMIME;	/* which is nothing without it */
 	if (hidden & EXT_8BITMIME)	/* which brings BODY; and RFC 6531 3.1 item 7 */

@@ -41,6 +41,8 @@ static const struct {
 	[OUTBOUND_REFUSED]       = { "outbound_connections_refused_total", "", "Outbound Connections Refused" },
 	[DIRECTORY_DROPS]        = { "directory_drops_total", "", "Directory Drops Total" },
 	[PICKUP_RETRIEVED]       = { "pickup_messages_retrieved_total", "", "Pickup Directory Messages Retrieved Total" },
+	[LOGINS]                 = { "logins_total", "result=\"accepted\"", "not in the model: AUTH" },
+	[LOGINS_REFUSED]         = { "logins_total", "result=\"refused\"", "" },
 	[BAD_PICKUP]             = { "badmailed_messages_total", "reason=\"bad pickup file\"", "Badmailed Messages, by reason" },
 	[BAD_GENERAL]            = { "badmailed_messages_total", "reason=\"general failure\"", "" },
 	[BAD_NDR]                = { "badmailed_messages_total", "reason=\"ndr of dsn\"", "" },

@@ -488,6 +488,7 @@ header_watch(struct content *c, const char *octets, size_t n)
 		if (*octets == '\n') {
 			c->in_header = c->match != 0;
 			c->match = 0;
+			c->header = c->in_header ? 0 : c->size - (long long)n + 1;
 		} else if (*octets != '\r' && c->match < WHOLE) {
 			c->match = text_lower(*octets) == name[c->match] ? c->match + 1 : NO_MATCH;
 			c->hops += c->match == WHOLE;
@@ -1035,10 +1036,36 @@ message_copy(const struct envelope *e, const struct header *h, struct buf *out, 
 	return -1;
 }
 
+/* What a header must have: a date, a name, and an author. */
+static int
+header_complete(const struct header *h, struct buf *out, const struct draft *d)
+{
+	char date[DATE_SIZE];
+
+	if (!h->date && buf_addf(out, "Date: %s\r\n", date_text(date, now.wall / 1000)) == -1)
+		return -1;
+	if (!h->id && buf_addf(out, "Message-ID: <%s@%s>\r\n", d->id, d->server->hostname) == -1)
+		return -1;
+	return h->from.start == NULL && d->from != NULL ? buf_addf(out, "From: %s\r\n", d->from) : 0;
+}
+
+int
+message_header(struct buf *out, const struct draft *d)
+{
+	struct content c;
+	struct header h;
+	size_t used;
+
+	header_read(&h, d);
+	content_begin(&c, false, false, true);
+	if (header_complete(&h, out, d) == -1 || header_copy(&h, &c, out, d) == -1)
+		return -1;
+	return content_take(&c, d->text + h.end, d->n - h.end, &used, out) == -1 ? -1 : 0;
+}
+
 int
 message_complete(struct envelope *e, struct buf *out, const struct draft *d, const char **why)
 {
-	char date[DATE_SIZE];
 	struct header h;
 
 	header_read(&h, d);
@@ -1047,13 +1074,7 @@ message_complete(struct envelope *e, struct buf *out, const struct draft *d, con
 	*why = NULL;
 	if (envelope_parameters(e, d) == -1)
 		return -1;
-	if (!h.date && !e->complete &&
-	    buf_addf(out, "Date: %s\r\n", date_text(date, now.wall / 1000)) == -1)
-		return -1;
-	if (!h.id && !e->complete &&
-	    buf_addf(out, "Message-ID: <%s@%s>\r\n", d->id, d->server->hostname) == -1)
-		return -1;
-	if (h.from.start == NULL && !e->complete && buf_addf(out, "From: %s\r\n", d->from) == -1)
+	if (!e->complete && header_complete(&h, out, d) == -1)
 		return -1;
 	return message_copy(e, &h, out, d, why);
 }

@@ -12,7 +12,7 @@
 typedef enum reply take_parameter(struct tx *, const struct server *, char *value);
 
 /* Each answers R_NOOP, or what to reply. */
-static take_parameter take_size, take_body, take_utf8, take_ret, take_envid, take_notify, take_orcpt;
+static take_parameter take_size, take_body, take_utf8, take_ret, take_envid, take_auth, take_notify, take_orcpt;
 
 static const struct parameter {
 	const char *name;
@@ -26,6 +26,7 @@ static const struct parameter {
 	{ "SMTPUTF8", EXT_SMTPUTF8, true,  true,  take_utf8 },
 	{ "RET",      EXT_DSN,      true,  true,  take_ret },
 	{ "ENVID",    EXT_DSN,      true,  true,  take_envid },
+	{ "AUTH",     EXT_AUTH,     true,  true,  take_auth },
 	{ "NOTIFY",   EXT_DSN,      false, true,  take_notify },
 	{ "ORCPT",    EXT_DSN,      false, true,  take_orcpt },
 };
@@ -83,6 +84,15 @@ take_envid(struct tx *tx, const struct server *s, char *value)	/* RFC 3461 4.4 *
 {
 	(void)tx, (void)s;
 	return value && *value && strlen(value) <= 100 && xtext_valid(value) ? R_NOOP : R_PARAMETER_VALUE;
+}
+
+/* Who wrote it, as the client says; "<>": nobody knows.  RFC 4954 5. */
+static enum reply
+take_auth(struct tx *tx, const struct server *s, char *value)
+{
+	(void)tx, (void)s;
+	return value && *value && strlen(value) <= 500 && (strcmp(value, "<>") == 0 || xtext_valid(value)) ?
+	    R_NOOP : R_PARAMETER_VALUE;
 }
 
 /* NEVER, or a list of SUCCESS, FAILURE and DELAY, each once. */
@@ -158,7 +168,7 @@ parameter_take(struct tx *tx, const struct server *s, char *word, bool of_mail, 
 	if (*seen & 1u << (p - parameters))
 		return R_PARAMETER_TWICE;
 	*seen |= 1u << (p - parameters);
-	if ((r = p->take(tx, s, value)) != R_NOOP || !p->kept)
+	if ((r = p->take(tx, s, value)) != R_NOOP || !p->kept || (p->extension == EXT_AUTH && !tx->trusted))
 		return r;
 	return buf_addf(args, "%s%s%s%s", args->len ? " " : "", p->name, value ? "=" : "",
 	    value ? value : "") == -1 ? R_MEMORY : R_NOOP;

@@ -55,6 +55,8 @@ rule_reverse_dns(const struct server *s, const struct client *c, const struct pa
 		v.words = "nobody needs a name";
 	else if (s->relay.only && access_names(&s->relay, c) == 1)
 		v.words = "who stands in 'relay only' needs no name";
+	else if (c->account != NULL)
+		v.words = "who has authenticated needs no name";
 	else if (names_postmaster(to->text) && domain_local(config_domain(s, to->domain)))
 		v.words = "who writes to our postmaster needs no name";
 	else if (c->names != NULL)
@@ -125,6 +127,16 @@ rule_allow_relay(const struct domain *d)
 }
 
 static struct verdict
+rule_account(const struct server *s, const struct client *c)
+{
+	bool may = c->account != NULL && s->relay_authenticated;
+
+	return (struct verdict){ .reply = may ? R_RECIPIENT : R_NOOP, .setting = "relay-authenticated",
+	    .words = c->account == NULL ? "the client has not authenticated" :
+	    may ? "the client has authenticated" : "to have authenticated is not enough" };
+}
+
+static struct verdict
 rule_relay(const struct server *s, const struct client *c)
 {
 	struct verdict v = { .setting = "relay" };
@@ -142,6 +154,7 @@ policy_rule(enum rule rule, const struct server *s, const struct client *c, cons
 	case RULE_REVERSE_DNS: return rule_reverse_dns(s, c, to);
 	case RULE_DOMAIN:      return rule_domain(s, config_domain(s, to->domain), to);
 	case RULE_ALLOW_RELAY: return rule_allow_relay(config_domain(s, to->domain));
+	case RULE_ACCOUNT:     return rule_account(s, c);
 	default:               return rule_relay(s, c);
 	}
 }

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEADER_OCTETS (1 << 20)	/* of a submission */
+
 static struct buf scratch;	/* content on its way to a file */
 
 /* ---- the transaction ------------------------------------------------------- */
@@ -48,6 +50,7 @@ tx_free(struct session *s)
 	if (s->tx == NULL)
 		return;
 	spool_abandon(s->owner->spool, s->tx->m);
+	buf_free(&s->tx->header);
 	free(s->tx);
 	s->tx = NULL;
 }
@@ -128,6 +131,40 @@ tx_open(struct session *s)
 	return -1;
 }
 
+/* The header of a submission is there, or all there is of it: make it whole. */
+static void
+header_whole(struct session *s)
+{
+	struct tx *tx = s->tx;
+	size_t n = tx->content.header > 0 ? (size_t)tx->content.header : tx->header.len;
+	char id[ID_SIZE];
+	struct draft d = { .text = tx->header.data ? tx->header.data : "", .n = n, .server = s->conf,
+	    .id = id_text(&tx->m->id, id), .from = *tx->m->env.sender ? tx->m->env.sender : NULL, .spoken = true };
+	struct buf out = { 0 };
+
+	tx->whole = true;
+	if (message_header(&out, &d) == -1)
+		tx->m->error = ENOMEM;
+	spool_write(tx->m, out.data, out.len);
+	spool_write(tx->m, d.text + n, tx->header.len - n);
+	buf_free(&out);
+	buf_free(&tx->header);
+}
+
+/* What scratch has goes to the file; m->error remembers what goes wrong. */
+static void
+content_write(struct session *s)
+{
+	struct tx *tx = s->tx;
+
+	if (!s->submission || tx->whole)
+		spool_write(tx->m, scratch.data, scratch.len);
+	else if (tx->header.len <= HEADER_OCTETS && buf_add(&tx->header, scratch.data, scratch.len) == -1)
+		tx->m->error = ENOMEM;
+	else if (tx->content.header > 0 && tx->header.len >= (size_t)tx->content.header)
+		header_whole(s);
+}
+
 /* Take content; *used octets of it.  As content_take. */
 static int
 tx_take(struct session *s, const char *octets, size_t n, size_t *used)
@@ -143,7 +180,7 @@ tx_take(struct session *s, const char *octets, size_t n, size_t *used)
 		answer = 0;
 	}
 	if (tx->content.size <= s->conf->max_size)
-		spool_write(tx->m, scratch.data, scratch.len);	/* m->error remembers */
+		content_write(s);
 	return answer;
 }
 
@@ -153,8 +190,11 @@ tx_complete(struct session *s)
 {
 	const struct server *conf = s->conf;
 	struct tx *tx = s->tx;
+	bool endless = tx->header.len > HEADER_OCTETS;
 
 	s->received += tx->content.size;
+	if (s->submission && !tx->whole && !endless)
+		header_whole(s);
 	if (tx->content.size > conf->max_size)
 		reply_size(s);
 	else if (tx->content.stray && conf->line_endings == ENDINGS_REJECT && !tx->content.raw) {
@@ -163,6 +203,8 @@ tx_complete(struct session *s)
 	} else if (tx->content.hops > conf->max_hops) {
 		reply_because(s, "max-hops");
 		reply(s, R_HOPS);
+	} else if (endless) {
+		reply(s, R_HEADER);
 	} else if (tx->m->error != 0) {
 		reply(s, disk_reply(tx->m->error));
 	} else {
@@ -260,7 +302,7 @@ chunk_end(struct session *s)
 	if (content_end(&s->tx->content, &scratch) == -1)
 		s->tx->m->error = ENOMEM;
 	else
-		spool_write(s->tx->m, scratch.data, scratch.len);
+		content_write(s);
 	tx_complete(s);
 }
 
@@ -327,14 +369,15 @@ receive_step(struct session *s)
 static void
 log_received(const struct session *s, const struct message *m)
 {
-	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400];
+	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400], account[300];
 	const struct tls *tls = s->conn.tls;
 
-	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s%s%s%s",
+	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s%s%s%s%s%s",
 	    id_text(&m->id, id), s->conf->name, client_text(s, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
 	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s),
-	    tls ? " tls=\"" : "", tls ? tls_words(tls) : "", tls ? "\"" : "");
+	    tls ? " tls=\"" : "", tls ? tls_words(tls) : "", tls ? "\"" : "",
+	    s->account ? " account=" : "", s->account ? text_safe(account, sizeof account, s->account, strlen(s->account)) : "");
 }
 
 void

@@ -9,6 +9,8 @@
  *	NAMING	we	lookup: its name is asked for, for a rule needs it
  *	GREET	client	nothing; it has not said who it is
  *	IDLE	client	helo; no transaction
+ *	AUTH	client	auth: it says who it is, see login.c
+ *	PROVING	we	auth: what it says is looked at; nothing is read
  *	MAIL	client	tx: a sender, no recipient yet
  *	RCPT	client	tx: and recipients
  *	DATA	client	tx, its file in SortTemp: content up to CRLF.CRLF
@@ -20,6 +22,7 @@
  *
  *	PROXY -> NEWCOMER -> SECURE -> NAMING -> GREET
  *	IDLE -> SECURE -> GREET, and what was said before is forgotten
+ *	IDLE <-> AUTH <-> PROVING -> IDLE
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
  *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
  *
@@ -57,14 +60,17 @@ offers(const struct session *s, int extension)
 {
 	if (extension == EXT_STARTTLS && (s->conf->tls == NULL || s->conn.tls != NULL || piped(s)))
 		return false;
-	return config_offers(s->conf, extension) && (turn_account != NULL || !(extension & (EXT_ATRN | EXT_TURN)));
+	if (extension == EXT_AUTH && login_mechanisms(s) == 0)
+		return false;
+	return config_offers(s->conf, extension) &&
+	    (s->account != NULL || login_mechanisms(s) != 0 || !(extension & (EXT_ATRN | EXT_TURN)));
 }
 
 struct verb;
 typedef void handler(struct session *, const struct verb *, char *argument);
 
 static handler do_hello, do_mail, do_rcpt, do_data, do_bdat, do_rset, do_noop, do_vrfy,
-    do_help, do_quit, do_starttls, do_etrn, do_turn, do_absent, do_foreign;
+    do_help, do_quit, do_starttls, do_auth, do_etrn, do_turn, do_absent, do_foreign;
 
 #define IN(state) (1u << (state))
 #define ANY       (IN(GREET) | IN(IDLE) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
@@ -93,7 +99,8 @@ static const struct verb {
 	{ "EXPN", do_absent, ANY, true, false, false, 0, NULL },	/* there are no lists */
 	{ "STARTTLS", do_starttls, IN(IDLE), true, true, true, EXT_STARTTLS, "STARTTLS" },
 	{ "STARTTLS", do_absent, ANY, true, false, true, 0, NULL },
-	{ "AUTH", do_absent, ANY, true, false, false, 0, NULL },
+	{ "AUTH", do_auth, IN(IDLE), true, false, true, EXT_AUTH, "AUTH mechanism [response]" },
+	{ "AUTH", do_absent, ANY, true, false, true, 0, NULL },
 	{ "ETRN", do_etrn, IN(IDLE), true, false, false, EXT_ETRN, "ETRN [@|#]node" },
 	{ "ATRN", do_turn, IN(IDLE), true, false, false, EXT_ATRN, "ATRN [domain,...]" },
 	{ "TURN", do_turn, IN(IDLE), true, true, false, EXT_TURN, "TURN" },
@@ -119,16 +126,17 @@ order_refusal(const struct session *s, const struct verb *v)
 
 /* What EHLO offers, one line each: RFC 5321 4.1.1.1. */
 static void
-ehlo_line(char *out, size_t size, const struct server *conf, size_t i, char dash)
+ehlo_line(char *out, size_t size, const struct session *s, size_t i, char dash)
 {
-	const char *line = extension_name[i];
+	int n = snprintf(out, size, "250%c%s", dash, extension_name[i]), mechanisms = login_mechanisms(s);
 
-	if (1 << i == EXT_SIZE && conf->max_size != UNLIMITED)
-		snprintf(out, size, "250%c%s %lld", dash, line, conf->max_size);
+	if (1 << i == EXT_SIZE && s->conf->max_size != UNLIMITED)
+		snprintf(out + n, size - (size_t)n, " %lld", s->conf->max_size);
 	else if (1 << i == EXT_LIMITS)
-		snprintf(out, size, "250%c%s RCPTMAX=%lld", dash, line, conf->max_recipients);
-	else
-		snprintf(out, size, "250%c%s", dash, line);
+		snprintf(out + n, size - (size_t)n, " RCPTMAX=%lld", s->conf->max_recipients);
+	for (int m = 0; 1 << i == EXT_AUTH && m < MECH_COUNT; m++)
+		if (mechanisms & 1 << m)
+			n += snprintf(out + n, size - (size_t)n, " %s", mechanism_name[m]);
 }
 
 static void
@@ -145,7 +153,7 @@ say_hello(struct session *s)
 	reply_verbatim(s, line, "5321 4.1.1.1");
 	for (size_t i = 0; left > 0 && i < EXT_COUNT; i++)
 		if (offers(s, 1 << i)) {
-			ehlo_line(line, sizeof line, conf, i, --left ? '-' : ' ');
+			ehlo_line(line, sizeof line, s, i, --left ? '-' : ' ');
 			reply_verbatim(s, line, "");
 		}
 }
@@ -225,6 +233,13 @@ take_parameters(struct session *s, char *text, bool of_mail, struct buf *args)
 	return -1;
 }
 
+/* RFC 6409 4.2: would others know which domain that is? */
+static bool
+qualified(const struct server *s, const struct path *p)
+{
+	return p->domain != NULL && (*p->domain == '[' || strchr(p->domain, '.') != NULL || config_domain(s, p->domain) != NULL);
+}
+
 static void
 do_mail(struct session *s, const struct verb *v, char *argument)
 {
@@ -239,6 +254,10 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 	}
 	if ((argument = path_argument(s, v, argument, "FROM:", &p, R_BAD_SENDER)) == NULL)
 		return;
+	if (s->submission && p.text[0] != '\0' && !qualified(conf, &p)) {
+		reply(s, R_SENDER_BARE, p.text);
+		return;
+	}
 	if (p.text[0] != '\0' && p.domain == NULL && path_complete(&p, conf->home->name) == -1) {
 		reply(s, R_BAD_SENDER);
 		return;
@@ -247,6 +266,7 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 		reply_close(s, R_MEMORY);
 		return;
 	}
+	s->tx->trusted = s->account != NULL;
 	if (take_parameters(s, argument, true, &args) == -1) {
 		tx_end(s);
 	} else if (spool_room(s->owner->spool, s->tx->announced) != 0) {
@@ -306,6 +326,10 @@ do_rcpt(struct session *s, const struct verb *v, char *argument)
 
 	if ((argument = path_argument(s, v, argument, "TO:", &p, R_BAD_RECIPIENT)) == NULL)
 		return;
+	if (s->submission && p.text[0] != '\0' && !qualified(s->conf, &p) && !names_postmaster(p.text)) {
+		reply(s, R_RECIPIENT_BARE, p.text);
+		return;
+	}
 	if (p.text[0] == '\0' || recipient_complete(s, &p) == -1) {
 		reply(s, R_BAD_RECIPIENT);
 		return;
@@ -342,7 +366,7 @@ must_first(const struct session *s)
 {
 	if (s->conf->require_tls && s->conn.tls == NULL && !piped(s))
 		return R_TLS_FIRST;
-	return R_READY;
+	return login_needed(s) ? R_AUTH_FIRST : R_READY;
 }
 
 static void
@@ -379,7 +403,7 @@ do_vrfy(struct session *s, const struct verb *v, char *argument)
 static void
 help_all(struct session *s)
 {
-	char line[200] = "214-";
+	char line[300] = "214-";
 	size_t n = 4;
 
 	if (offers(s, EXT_STATUS))
@@ -415,6 +439,16 @@ do_quit(struct session *s, const struct verb *v, char *argument)
 	reply_close(s, R_BYE, s->conf->hostname);
 }
 
+/* Nobody in particular. */
+static void
+forget(struct session *s)
+{
+	login_end(s);
+	free(s->account);
+	s->account = NULL;
+	s->client.account = NULL;
+}
+
 /* In clear no more; what was said so far, but for the replies that wait, is
  * forgotten: RFC 3207 4.2. */
 static void
@@ -425,6 +459,7 @@ secure(struct session *s)
 	free(s->helo);
 	s->helo = NULL;
 	s->esmtp = false;
+	forget(s);
 }
 
 /* What follows in the same packet was said in clear, by whomever: RFC 3207 4.2. */
@@ -442,6 +477,15 @@ do_starttls(struct session *s, const struct verb *v, char *argument)
 	reply(s, R_START_TLS);
 	if (s->state != CLOSE)
 		secure(s);
+}
+
+static void
+do_auth(struct session *s, const struct verb *v, char *argument)
+{
+	if (*argument == '\0')
+		reply(s, R_SYNTAX, v->syntax);
+	else
+		login_begin(s, argument);
 }
 
 static void
@@ -471,7 +515,14 @@ static void
 do_absent(struct session *s, const struct verb *v, char *argument)
 {
 	(void)argument;
-	reply(s, R_ABSENT, v->name);
+	if (strcmp(v->name, "AUTH") != 0)
+		reply(s, R_ABSENT, v->name);
+	else if (s->account != NULL)
+		reply(s, R_ALREADY);
+	else if (s->conf->passwords != NULL && s->conf->tls != NULL && s->conn.tls == NULL)
+		reply(s, R_ENCRYPT);
+	else
+		reply(s, R_ABSENT, v->name);
 }
 
 static void
@@ -536,6 +587,15 @@ command(struct session *s, char *line, size_t n)
 	return v == NULL || v->flush;
 }
 
+/* One line of AUTH: it is nobody's business. */
+static void
+response(struct session *s, const char *line, size_t n)
+{
+	s->exchange.received += (long long)n + 2;
+	reply_trace(s, '>', "(not shown)", 11, "RFC 4954 4");
+	login_line(s, strlen(line) == n ? line : "\x7f");
+}
+
 /* One command, if a whole line is there.  0 when there is none. */
 static int
 step_command(struct session *s)
@@ -553,6 +613,8 @@ step_command(struct session *s)
 		s->deadline = now.tick + s->conf->timeout;
 		if (!s->crlf && s->conf->line_endings == ENDINGS_REJECT)
 			receive_stray(s);
+		else if (s->state == AUTH)
+			response(s, line, n);
 		else if (command(s, line, n) && reply_flush(s) == -1)
 			return -1;
 	}
@@ -598,7 +660,7 @@ step_proxy(struct session *s)
 static bool
 held(const struct session *s)
 {
-	return s->state == COMMIT || s->state == NEWCOMER || s->state == SECURE;
+	return s->state == COMMIT || s->state == NEWCOMER || s->state == SECURE || s->state == PROVING;
 }
 
 static int
@@ -641,6 +703,8 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 		slot->fd = -1;
 		s->due = s->mute;
 	}
+	if (s->state == PROVING)
+		s->due = now.tick;
 	if (s->state == NAMING)
 		rdns_want(s->lookup, slot + 1, &s->due);
 	if (s->due < *until)
@@ -813,10 +877,11 @@ session_advance(struct session *s)
 
 	if (s->state == NAMING)
 		return step_lookup(s);
+	if (s->state == PROVING)
+		login_work(s);
 	if (s->state == SECURE && !reply_muted(s))
 		return step_secure(s);
 	if (s->mute != 0 && !reply_muted(s)) {
-		s->deadline += s->conf->tarpit;
 		s->mute = 0;
 		if (conn_flush(&s->conn) == -1)
 			return -1;
@@ -907,11 +972,11 @@ session_new(struct vserver *v, int fd, int to, const struct addr *peer, const st
 	s->number = trace_number();
 	s->began = now.tick;
 	s->deadline = now.tick + PROXY_WAIT;
-	s->account = turn_account != NULL && *turn_account != '\0' ? text_copy(turn_account) : NULL;
 	v->sessions++;
 	v->counts[INBOUND]++;
 	log_detail("- connected #%lu client=%s", s->number, addr_text_port(peer, who));
 	s->implicit = l != NULL && l->tls;
+	s->submission = l != NULL && l->submission;
 	s->conn.sip = s->implicit;
 	if (l == NULL || !l->proxies.only)
 		arrive(s);
@@ -966,7 +1031,7 @@ session_free(struct session *s)
 	free(s->client.names);
 	conn_close(&s->conn);
 	free(s->helo);
-	free(s->account);
+	forget(s);
 	s->owner->sessions--;
 	config_release(s->conf->config);
 	free(s);

@@ -63,6 +63,8 @@ const struct setting settings[] = {
 	  "'proxy-from LIST' at the end of the line: only these addresses and networks may connect to what stands before it, and "
 	  "each connection begins with a header of the PROXY protocol (1 or 2), which says who the client is. "
 	  "'tls' behind an address: TLS from the first octet on, without STARTTLS, as on port 465. "
+	  "'submission' behind it: for those who write mail, as on port 587; they authenticate first, addresses must be complete, "
+	  "and Date, Message-ID and From are added where they are missing, Bcc removed. "
 	  "The model listened on all addresses, port 25; this one asks to be told." },
 	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
 	  "Delivery: Advanced, Fully-qualified domain name",
@@ -112,8 +114,17 @@ const struct setting settings[] = {
 	{ ACCESS, YESNO, "open-relay", S(open_relay), "no", 0, 0, NULL,
 	  "not in the model",
 	  "Says that 'relay all-except' is meant." },
-	LATER_IN(ACCESS, "authenticate"), LATER_IN(ACCESS, "clear-text-passwords"),
-	LATER_IN(ACCESS, "passwords"),
+	{ ACCESS, WORDS, "authenticate", S(authenticate), "anonymous plain login scram-sha-256", 0, 0, "anonymous plain login scram-sha-256",
+	  "Access: Authentication",
+	  "How clients may say who they are, where there are 'passwords'; and 'anonymous', that they need not: "
+	  "without it whoever has not is answered 530 5.7.0. The model's Windows package has no place here." },
+	{ ACCESS, YESNO, "clear-text-passwords", S(clear_text_passwords), "no", 0, 0, NULL,
+	  "Access: Authentication, Basic; Requires TLS encryption",
+	  "Offers AUTH without TLS too. Who listens on the way has the passwords then, or, with scram-sha-256, something to try passwords on." },
+	{ ACCESS, TEXT, "passwords", S(passwords), "", 0, 0, NULL,
+	  "Access: Authentication; the accounts were those of the system",
+	  "The file of those who can authenticate, a line for each: a name, and what can prove a password but does not tell it. "
+	  "'smtpd password' makes it. Relative to the directory the server is started in; read each time that somebody authenticates." },
 	{ ACCESS, CERTIFICATES, "certificate", S(certificates), "", 0, 0, NULL,
 	  "Access: Secure communication, Certificate",
 	  "Two files in PEM: a certificate with those that lead to its authority, and its key without a passphrase. With one, STARTTLS is offered. "
@@ -130,7 +141,9 @@ const struct setting settings[] = {
 	  "Access: Secure communication, client certificates",
 	  "A file of certificates in PEM: clients are asked for a certificate that one of them has signed. "
 	  "What comes is noted in the log, verified or not; it refuses nobody, and allows nothing." },
-	LATER_IN(ACCESS, "relay-authenticated"),
+	{ ACCESS, YESNO, "relay-authenticated", S(relay_authenticated), "yes", 0, 0, NULL,
+	  "Access: Relay restrictions, Allow all computers which successfully authenticate to relay",
+	  "Who has authenticated may send to all domains, whatever 'relay' says." },
 	{ ACCESS, TIME, "tarpit", S(tarpit), "0s", 0, 600 * 1000, NULL,
 	  "registry: TarpitTime",
 	  "How long each refusal (a reply 5xx after the greeting) is held back, 10m at most, so that trying out addresses takes time. "
@@ -274,7 +287,7 @@ const struct setting settings[] = {
 	{ DOMAIN, NAMES, "hold-accounts", D(hold_accounts), "", 0, 0, NULL,
 	  "Remote domain: Accounts authorized to use ATRN",
 	  "Who may collect held mail: an account of this list, once authenticated, by ATRN (RFC 2645) or TURN, on the connection that it asks on. "
-	  "With any, ETRN is refused for the domain. Nobody can authenticate in this build yet, so such mail waits until it expires." },
+	  "With any, ETRN is refused for the domain." },
 	{ DOMAIN, EXTENSIONS, "extensions", D(hidden), "", 0, 0, NULL,
 	  "not in the model",
 	  "What not to use of what is offered there, as '-NAME ...'; the names are those of 'extensions' in messages. "

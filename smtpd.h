@@ -108,6 +108,7 @@ struct client {
 	struct addr addr;
 	enum rdns_result rdns;
 	char *names;		/* confirmed, each with its NUL, and another one; NULL: none */
+	const char *account;	/* who it has proved to be, by AUTH; or NULL */
 };
 
 /* A forward- or reverse-path, RFC 5321 4.1.2, without its angle brackets. */
@@ -204,6 +205,7 @@ struct listen {
 	struct addr addr;
 	struct access proxies;	/* "only" them, who say for whom they speak; else anybody comes himself */
 	bool tls;		/* from the first octet on, RFC 8314 */
+	bool submission;	/* for those who write mail, RFC 6409 */
 	struct place place;
 	struct listen *next;
 };
@@ -311,6 +313,9 @@ struct server {
 	/* access */
 	struct access connect, relay;
 	bool open_relay;
+	bool relay_authenticated;
+	int authenticate;	/* of enum mechanism */
+	bool clear_text_passwords;
 	char *passwords;	/* file, or NULL */
 	msec tarpit;
 	struct certificate *certificates;
@@ -452,6 +457,7 @@ struct content {
 	bool stray;		/* a bare CR or LF was seen */
 	bool in_header;
 	unsigned char match;	/* octets of "received:" matched on this line */
+	long long header;	/* octets of it, and of its empty line; 0: it goes on */
 	unsigned hops;		/* Received fields */
 	long long size;		/* octets after unstuffing, RFC 1870 section 5 */
 };
@@ -640,7 +646,7 @@ struct destination {
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
-enum state { PROXY, NEWCOMER, SECURE, NAMING, GREET, IDLE, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+enum state { PROXY, NEWCOMER, SECURE, NAMING, GREET, IDLE, AUTH, PROVING, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
 /* What has happened so far: the names stand in count.c. */
 enum count {
@@ -650,6 +656,7 @@ enum count {
 	REFUSED_SIZE, REFUSED_ADDRESSES, REFUSED_SPACE, SEND_RETRIES, DELIVERY_RETRIES,
 	NDRS, DSN_FAILURES, CONNECTION_ERRORS, INBOUND, OUTBOUND, OUTBOUND_REFUSED,
 	DIRECTORY_DROPS, PICKUP_RETRIEVED,
+	LOGINS, LOGINS_REFUSED,
 	BAD_PICKUP, BAD_GENERAL, BAD_NDR, BAD_NO_RECIPIENTS, ROUTING_LOOKUPS, ETRN_MESSAGES,
 	COUNTS
 };
@@ -700,6 +707,9 @@ struct tx {
 	long members;			/* of aliases among its recipients */
 	bool utf8;			/* SMTPUTF8 was asked for */
 	bool chunked;			/* by BDAT */
+	bool trusted;			/* who sends it has authenticated */
+	struct buf header;		/* a submission's, until it is made whole */
+	bool whole;			/* it is */
 };
 
 /* What the protocol log remembers between a command and its reply. */
@@ -718,6 +728,7 @@ struct session {
 	struct rdns *lookup;		/* in NAMING, else NULL */
 	unsigned long number;
 	bool implicit;			/* TLS from the first octet on */
+	bool submission;		/* see struct listen */
 	msec began, deadline;
 	msec mute;			/* before this tick nothing is read or said; 0: see tarpit */
 	msec due;			/* when it goes on though nothing happens */
@@ -732,6 +743,9 @@ struct session {
 	struct exchange exchange;
 	int errors;
 	int asked;			/* ETRN so far */
+	struct auth *auth;		/* in AUTH and PROVING, else NULL */
+	const char *mechanism;		/* of that */
+	int failures;			/* of AUTH */
 	char *account;			/* who it is, by AUTH; NULL: nobody in particular */
 	char *helo;
 	struct tx *tx;
@@ -743,16 +757,17 @@ struct session {
 
 /* Every reply we have, in the order of its code: the table is in reply.c. */
 enum reply {
-	R_READY, R_START_TLS, R_BYE, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
-	R_RELEASING, R_TURNED, R_NONE_HELD, R_VERIFY, R_RELEASED, R_GO_AHEAD, R_HELP,
+	R_READY, R_START_TLS, R_BYE, R_AUTHENTICATED, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
+	R_RELEASING, R_TURNED, R_NONE_HELD, R_VERIFY, R_RELEASED, R_CHALLENGE, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_CLOSED, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
+	R_CLOSED, R_LOGINS, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
 	R_DISK, R_UNFINISHED, R_NO_TURN, R_SPACE, R_QUOTA, R_RCPTS,
-	R_NO_MAIL, R_NO_RELEASE, R_NOT_HELD, R_BY_ACCOUNT,
+	R_NO_MAIL, R_LOGIN_LATER, R_NO_RELEASE, R_NOT_HELD, R_BY_ACCOUNT,
 	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
-	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_ABSENT,
-	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_IN_CHUNKS, R_BINARY,
-	R_FOLLOWED, R_BODY, R_NO_HELP, R_TLS_FIRST, R_AUTH_FIRST, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS, R_PARAMETER
+	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_BAD_RESPONSE, R_CANCELLED, R_ABSENT,
+	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_ALREADY, R_IN_CHUNKS, R_BINARY,
+	R_FOLLOWED, R_BODY, R_NO_HELP, R_NO_MECHANISM, R_TLS_FIRST, R_AUTH_FIRST, R_NOT_PROVED, R_ENCRYPT, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS,
+	R_HEADER, R_SENDER_BARE, R_RECIPIENT_BARE, R_PARAMETER
 };
 
 struct reply_row {
@@ -761,7 +776,7 @@ struct reply_row {
 };
 
 /* The rules, in the order in which they are asked. */
-enum rule { RULE_CONNECT, RULE_REVERSE_DNS, RULE_DOMAIN, RULE_ALLOW_RELAY, RULE_RELAY, RULES };
+enum rule { RULE_CONNECT, RULE_REVERSE_DNS, RULE_DOMAIN, RULE_ALLOW_RELAY, RULE_ACCOUNT, RULE_RELAY, RULES };
 
 /* What a rule says, and which setting decided. */
 struct verdict {
@@ -1143,6 +1158,9 @@ int message_complete(struct envelope *e, struct buf *out, const struct draft *d,
  * own stays as it is. */
 int message_compose(struct envelope *e, struct buf *out, const char *text, size_t n,
     const struct server *server, const char *id, const char **why);
+/* Append the header of a message that is submitted, made whole as RFC 6409
+ * section 8 has it: d->text is all of it and its empty line.  -1: memory is out. */
+int message_header(struct buf *out, const struct draft *d);
 /* Does the header of this Pickup file end, in an empty line? */
 bool message_has_body(const char *text, size_t n);
 
@@ -1629,6 +1647,8 @@ void reply_because(const struct session *s, const char *setting);
 void reply_trace(const struct session *s, char side, const char *text, size_t n, const char *rule);
 /* Is it mute?  As conn_flush, when it is not. */
 bool reply_muted(const struct session *s);
+/* Nothing is read or said for so long; what was said before leaves. */
+void reply_mute(struct session *s, msec wait);
 int reply_flush(struct session *s);
 /* All has been said; after a refusal what is unread must be read. */
 void hang_up(struct session *s, bool refused);
@@ -1700,11 +1720,19 @@ int sendmail_main(char **argv);
  * what would become of it: FROM RCPT [ADDRESS [NAME]].  The status to exit with. */
 int why(const char *file, int count, char **words);
 
-/* ---- turn.c: held mail is asked for ------------------------------------------------ */
+/* ---- login.c: a client says who it is ----------------------------------------------- */
 
-/* Who every new session is; tests set it, until there is AUTH.  NULL: nobody can
- * say who he is; "": he has not yet. */
-extern const char *turn_account;
+/* The mechanisms that it is offered, of enum mechanism; 0: no AUTH. */
+int login_mechanisms(const struct session *s);
+bool login_needed(const struct session *s);	/* before most else */
+/* AUTH: its argument, and then, in state AUTH, each further line; in PROVING
+ * login_work, once a turn.  All that is to be said is. */
+void login_begin(struct session *s, char *argument);
+void login_line(struct session *s, const char *line);
+void login_work(struct session *s);
+void login_end(struct session *s);		/* give an exchange up; idempotent */
+
+/* ---- turn.c: held mail is asked for ------------------------------------------------ */
 
 /* ETRN: release it; what to reply, for the most part about how many that are. */
 #define COUNT_SIZE 24

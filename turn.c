@@ -24,8 +24,6 @@
 
 #define ASKED_MAX 100		/* ETRN in one session */
 
-const char *turn_account;
-
 /* "domain", "@domain", "#row". */
 static bool
 node_valid(const char *node)

@@ -250,6 +250,10 @@ value_listeners(struct reading *r, char **words, int n, struct listen **to)
 			last->tls = needs_tls(r, "listen tls");
 			continue;
 		}
+		if (last != NULL && strcmp(words[i], "submission") == 0) {
+			last->submission = true;
+			continue;
+		}
 		l = last = keep(r->config, sizeof *l);
 		if (addr_parse(&l->addr, words[i], true) == -1)
 			complain(r, "listen: '%s' is no address and port (such as 127.0.0.1:25 or [::1]:25)",

@@ -192,8 +192,8 @@ why(const char *file, int count, char **words)
 	struct config *c;
 	int status;
 
-	if (count < 2 || count > 4) {
-		log_line("smtpd: why wants FROM RCPT [ADDRESS [NAME]]");
+	if (count < 2 || count > 5) {
+		log_line("smtpd: why wants FROM RCPT [ADDRESS [NAME [ACCOUNT]]]");
 		return EX_USAGE;
 	}
 	if (count > 2 && addr_parse(&q.client.addr, words[2], false) == -1) {
@@ -205,6 +205,8 @@ why(const char *file, int count, char **words)
 		q.client.rdns = *names == '\0' ? RDNS_NONE : RDNS_CONFIRMED;
 		q.client.names = *names == '\0' ? NULL : names;
 	}
+	if (count > 4 && *words[4] != '\0')
+		q.client.account = words[4];
 	if ((c = config_load(file)) == NULL)
 		return EX_CONFIG;
 	status = ask_all(&q, c, words);

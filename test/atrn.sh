@@ -1,16 +1,17 @@
 #!/bin/sh
 # atrn: who has an account collects the mail that is held for his domains on his own connection, whose sides change roles
 # (RFC 2645; TURN of RFC 821). He gets all of it and nothing else; what he has not acknowledged is held on, however the
-# connection ends. The account is a stand-in: see test/server.c. In the end fetchmail collects.
+# connection ends. In the end fetchmail collects.
 # shellcheck disable=SC2012,SC2154,SC2034
 . "${TEST:-$(dirname "$0")}/lib.sh"
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
+account
 cat >conf <<'END'
 resolver 127.0.0.1:1
 server s {
     general { listen 127.0.0.1:0; hostname mail.here.example; mailroot m }
-    access { relay only 127.0.0.0/8 }
+    access { relay only 127.0.0.0/8; passwords passwords; clear-text-passwords yes }
     messages { per-connection 1 }
     domain here.example default
     domain branch.example remote { hold yes; hold-accounts anna }
@@ -20,7 +21,7 @@ server s {
 }
 server one {
     general { listen 127.0.0.1:0; hostname mail.here.example; mailroot one }
-    access { relay only 127.0.0.0/8 }
+    access { relay only 127.0.0.0/8; passwords passwords; clear-text-passwords yes }
     delivery { connections 1 }
     domain here.example default
     domain branch.example remote { hold yes; hold-accounts anna }
@@ -40,11 +41,15 @@ letter() {
 #     mail TOKEN WHO [REPLY]   a message up to the dot, and what is said to it
 #     quit                     QUIT, its reply, and both close
 atrn() {
-	awk '
-		/^hello/ { print "S: 220 *"; print "C: EHLO branch.example"; print "S* 250 *"; next }
+	awk -v auth="$PLAIN" '
+		function hello() {
+			print "S: 220 *"; print "C: EHLO branch.example"; print "S* 250 *"
+			print "C: " auth; print "S: 235 2.7.0 Authentication succeeded"
+		}
+		/^hello/ { hello(); next }
 		/^turn/ {
 			sub(/^turn /, "")
-			print "S: 220 *"; print "C: EHLO branch.example"; print "S* 250 *"
+			hello()
 			print "C: " $0; print "S: 250 2.0.0 OK now reversing the connection"
 			print "C: 220 branch.example"; print "S: EHLO mail.here.example"; print "C: 250 branch.example"
 			next
@@ -69,8 +74,7 @@ held() {
 }
 said() { wait_for "grep -q '$1' server.log"; }
 
-# Nobody has said who he is; and then he has, in this build by a stand-in for AUTH.
-SESSION_ACCOUNT=''; export SESSION_ACCOUNT
+# Nobody has said who he is; and then he has.
 start_server conf
 letter 1 a@branch.example
 atrn stranger <<'E'
@@ -79,7 +83,8 @@ C: ATRN
 S: 503 5.5.1 Say EHLO or HELO first
 C: EHLO x
 S* 250-ATRN
-S: 250 TURN
+S: 250-TURN
+S: 250 AUTH PLAIN LOGIN SCRAM-SHA-256
 C: ATRN branch.example
 S: 530 5.7.0 Authentication required
 C: TURN
@@ -90,9 +95,6 @@ C: QUIT
 S: 221 *
 E
 held a@branch.example
-stop_server
-SESSION_ACCOUNT=anna
-start_server conf
 
 # --- what is refused ---
 
@@ -239,7 +241,7 @@ own_nc
 mkfifo pipe
 spawn first "$SH" -c 'exec "$0" "$1" "$2" <pipe' "$own" "$HOST" "$PORT"
 exec 7>pipe
-printf 'EHLO x\r\nATRN\r\n' >&7
+printf '%s\r\n' 'EHLO x' "$PLAIN" ATRN >&7
 wait_for 'grep -q reversing first.log'
 atrn second <<'E'
 hello
@@ -261,7 +263,7 @@ use s
 
 # --- fetchmail ---
 
-# It wants to authenticate: a go-between takes its word for it, and passes on all the rest.
+# It wants CRAM-MD5: a go-between takes its word for it, says PLAIN to us, and passes on all the rest.
 need fetchmail python3
 tools sink
 cat >between.py <<'E'
@@ -295,6 +297,8 @@ while True:
         c.sendall(b"334 PDE4OTYuNjk3MTcwOTUyQGV4YW1wbGUub3JnPg==\r\n")
         line(cf)
         c.sendall(b"235 2.7.0 so you say\r\n")
+        d.sendall(sys.argv[2].encode() + b"\r\n")
+        assert line(df).startswith(b"235")
         break
     d.sendall(said)
     heard = line(df, c)
@@ -309,7 +313,7 @@ t.join()
 E
 letter 10 l@branch.example
 letter 11 m@sub.branch.example
-spawn between python3 between.py "$PORT"
+spawn between python3 between.py "$PORT" "$PLAIN"
 spawn sink "$sink"
 wait_for 'grep -q listening between.log && grep -q listening sink.log'
 mkdir home; HOME=$T/home FETCHMAILHOME=$T/home; export HOME FETCHMAILHOME

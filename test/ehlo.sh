@@ -3,10 +3,12 @@
 # offers it must pass; one from which `extensions -KEYWORD` has taken it must not offer it, and must not pass. The numbers
 # behind SIZE (RFC 1870) and LIMITS (RFC 9422) are those that hold.
 . "${TEST:-$(dirname "$0")}/lib.sh"
+. "$TEST/certs"
 
 server() { cat <<-EOF
 	server $1 {
 	    general { listen 127.0.0.1:0; hostname mail.example.org; mailroot $1 }
+	    access { passwords passwords; clear-text-passwords yes${tls:+; $tls} }
 	    messages { $2 }
 	    domain example.org default
 	    domain held.example remote { hold yes }
@@ -14,9 +16,13 @@ server() { cat <<-EOF
 	}
 	EOF
 }
-all='PIPELINING SIZE 8BITMIME BINARYMIME CHUNKING SMTPUTF8 DSN ENHANCEDSTATUSCODES LIMITS HELP ETRN'
-# These are for those who can say who they are, as in the tests' server everybody has.
-case ${SMTPD##*/} in smtpd-test*) all="$all ATRN TURN" SESSION_ACCOUNT=anna; export SESSION_ACCOUNT ;; esac
+all='PIPELINING SIZE 8BITMIME BINARYMIME CHUNKING SMTPUTF8 DSN ENHANCEDSTATUSCODES LIMITS HELP ETRN ATRN TURN AUTH' tls=''
+account
+if "$SMTPD" -V | grep -q 'with TLS' && command -v openssl >/dev/null; then
+	authority ca
+	certify mail ca mail.example.org
+	all="$all STARTTLS" tls='certificate mail.pem mail.key'
+fi
 {
 	server whole 'max-size 2K; max-recipients 3'
 	server unlimited 'max-size unlimited'
@@ -50,8 +56,11 @@ probe() {
 	LIMITS)         answers '452 *' "$from" "$to" 'RCPT TO:<a>' 'RCPT TO:<b>' 'RCPT TO:<c>' ;;
 	HELP)           answers '214 *' HELP ;;
 	ETRN)           answers '251 *' 'ETRN held.example' ;;
-	ATRN)           answers '453 *' ATRN ;;
-	TURN)           answers '453 *' TURN ;;
+	AUTH)           answers '235 *' "$PLAIN" ;;
+	ATRN)           answers '453 *' "$PLAIN" ATRN ;;
+	TURN)           answers '453 *' "$PLAIN" TURN ;;
+	STARTTLS)       got=$(printf '%s\n' 'EHLO client.example' STARTTLS | say | tail -n 1)
+			case $got in 220*) ;; *) false ;; esac ;;
 	*)              fail "EHLO offers $1, which has no probe here" ;;
 	esac
 }
@@ -61,6 +70,7 @@ goes_with() {
 	case $1 in
 	CHUNKING)       echo BINARYMIME ;;
 	8BITMIME)       echo BINARYMIME SMTPUTF8 ;;
+	AUTH)           echo ATRN TURN ;;
 	esac
 }
 
@@ -91,7 +101,7 @@ is "$(echo EHLO client.example | say)" '220 mail.example.org ESMTP smtpd
 
 # Without ENHANCEDSTATUSCODES no reply has one, whatever its code.
 use without-ENHANCEDSTATUSCODES
-printf '%s\n' HELP 'HELP DATA' HAIL VRFY 'VRFY x' STARTTLS DATA "$from" "$from" 'RCPT TO:<jones@example.com>' "$to" |
+printf '%s\n' HELP 'HELP DATA' HAIL VRFY 'VRFY x' EXPN DATA "$from" "$from" 'RCPT TO:<jones@example.com>' "$to" |
 	after_ehlo >got
 ! grep '^[2-5][0-9][0-9][ -][245]\.[0-9]' got || fail 'a status code that was not offered'
 is "$(sed 's/^\(...\).*/\1/' got | tr '\n' ' ')" '214 214 214 500 501 252 502 503 250 503 550 250 221 '

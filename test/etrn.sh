@@ -16,7 +16,7 @@ conf() { cat <<-END
 	resolver 127.0.0.1:1
 	server s {
 	    general { listen 127.0.0.1:0; hostname mail.here.example; mailroot m }
-	    access { relay only 127.0.0.0/8 }
+	    access { relay only 127.0.0.0/8; passwords passwords; clear-text-passwords yes }
 	    delivery { glitch-retry 60s 3; retry 15m; notify 4h; expire 2d; smart-host [127.0.0.1]:1 }
 	    domain here.example default
 	    domain held.example remote { hold yes; smart-host $hop }
@@ -39,7 +39,7 @@ letter() {
 	arrived=$(grep -l "^X-Token: $token" m/Queue/*.eml) || fail "letter $token does not stand in Queue"
 	[ $# -gt 1 ] || wait_for '[ -s "${arrived%.eml}.txt" ]'
 }
-etrn() { printf '%s\n' 'EHLO x' "ETRN $1" QUIT | say | sed -n '/^250 ETRN/,/^221/p' | sed '1d;$d'; }
+etrn() { printf '%s\n' 'EHLO x' "ETRN $1" QUIT | say | sed -n '/^250 AUTH/,/^221/p' | sed '1d;$d'; }
 taken()  { sed -n 's/^took \([^ ]*\) .* to=<\([^>]*\)>.*/\1:\2/p' sink.log | sort | tr '\n' ' '; }
 # gone LIST: these were sent, and no others.
 gone() {

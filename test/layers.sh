@@ -14,7 +14,8 @@ layers='
 	watch: spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log
-	session: tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	session: login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	login: auth reply conn address log
 	receive: tls address config conn log message policy reply spool
 	reply: address config conn journal log
 	parameter: config address log

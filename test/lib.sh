@@ -22,6 +22,7 @@
 #     limit SECONDS COMMAND ...       with standard input and output as they are; status 124 when it took too long
 #     spawn NAME COMMAND ...          in the background: NAME.log, NAME.pid, and NAME.rc when it is over
 #     tools NAME ...                  the programs test/NAME are $NAME, built where they are not yet
+#     account                         makes the file passwords, in which anna's password is `secret'; $PLAIN is how she says it
 #     is GOT WANT [WHAT]   like GOT PATTERN [WHAT]   ok [WHAT]   fail WHY   skip WHY   need TOOL ...
 #
 # A server that a test starts itself gets $ME: whoever we are is who it stays, and root has to say so.
@@ -83,6 +84,14 @@ finish() {
 	exit "$code"
 }
 
+PLAIN='AUTH PLAIN AGFubmEAc2VjcmV0'
+account() {
+	cat >passwords <<'E'
+anna:SCRAM-SHA-256$4096:MDEyMzQ1Njc4OWFiY2RlZg==$bpSY5Ze9NUH+I35LC3gVq+DpBfK46iXBxvhAKqVu9pE=:VpYlBuxyzeCI1KnctrefdljpB1mk3Gp7sBI/t11+NkQ=
+E
+	chmod 600 passwords
+}
+
 # --- waiting, and what runs beside us ---
 
 # Time is counted in naps of a twentieth of a second, or in whole seconds where sleep knows no fractions.
@@ -136,7 +145,7 @@ limit() {
 
 start_server() {
 	conf=smtpd.conf
-	case ${1--} in -*) [ -e smtpd.conf ] || cp "$TEST/smtpd.conf" . ;; *) conf=$1; shift ;; esac
+	case ${1--} in -*) [ -e smtpd.conf ] || { cp "$TEST/smtpd.conf" .; account; } ;; *) conf=$1; shift ;; esac
 	[ ! -e "$SERVER.log" ] || mv "$SERVER.log" "$SERVER.log.old"
 	spawn "$SERVER" ${WRAP-} "$SMTPD" -f "$conf" $ME "$@"
 	servers="$servers $SERVER"

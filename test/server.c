@@ -7,8 +7,6 @@
  *	FAULT_FILE=PATH             what FAULT would be, read again at each act;
  *	                            when it changes, counting begins anew
  *	CLOCK_FILE=PATH             seconds to be ahead of both clocks, the same
- *	SESSION_ACCOUNT=NAME        who each session has authenticated as; "": it could, and
- *	                            has not.  A stand-in for AUTH
  *
  * ACT is one of those that spool.c names ("sync", "rename"...), or "memory".
  * ERRNO is a name; KILL instead of one ends the server there, as kill -9 would.
@@ -149,6 +147,5 @@ main(int argc, char **argv)
 	real_clock = clock_source;
 	if (getenv("CLOCK_FILE") != NULL)
 		clock_source = fault_clock;
-	turn_account = getenv("SESSION_ACCOUNT");
 	return smtpd_main(argc, argv);
 }

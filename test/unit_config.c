@@ -35,8 +35,14 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { max-size 1M }\n}\n", "c.conf:3: 'max-size' belongs in messages, not in general\n" },
 	{ SERVER HOME "max-size 1M\n}\n", "c.conf:3: 'max-size' *\n" },
 	{ "max-size 1M\n" SERVER HOME "}\n", "c.conf:1: 'max-size' belongs in messages, not in top level\n" },
-	{ SERVER HOME "general { certificate a b }\n}\n", "c.conf:3: 'certificate' belongs in access, not in general\n" },
-	{ SERVER HOME "mesages { }\n}\n", "c.conf:3: 'mesages' opens no block in server; expected *\n" },
+	{ SERVER HOME "ldap-routing { schema exchange }\n}\n", "c.conf:3: 'schema' is not in this build yet\n" },
+	{ SERVER HOME "access { passwords p }\n}\n", "c.conf:3: passwords: nobody will be asked for one: *\n" },
+	{ SERVER HOME "access { passwords p; clear-text-passwords yes; authenticate anonymous }\n}\n", "c.conf:3: passwords: *\n" },
+	{ SERVER HOME "access { authenticate plain }\n}\n", "c.conf:3: authenticate: without 'anonymous' it needs a 'passwords FILE' *\n" },
+	{ SERVER HOME "general { listen 127.0.0.1:0 submission }\n}\n", "c.conf:3: listen: 'submission' needs a 'passwords FILE' *\n" },
+	{ SERVER HOME "domain a.example remote { hold yes; hold-accounts a }\n}\n", "c.conf:3: hold-accounts: needs a 'passwords FILE' *\n" },
+	{ SERVER HOME "access { require-tls yes }\n}\n", "c.conf:3: require-tls: *\n" },
+	{ SERVER HOME "access { tls-minimum 1.1 }\n}\n", "c.conf:3: tls-minimum: '1.1' is none of: 1.2 1.3\n" },
 	{ SERVER HOME "messages { general { } }\n}\n", "c.conf:3: 'general' opens no block in messages; *\n" },
 	{ "general { }\n" SERVER HOME "}\n", "c.conf:1: 'general' opens no block in top level; *\n" },
 	{ "server s\n{\n" HOME "}\n", "c.conf:1: server: *\nc.conf:2: *\n*" },
@@ -167,7 +173,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: listen: proxy-from stands behind the address, *\nc.conf:4: listen: proxy-from stands *\n"
 	  "c.conf:5: proxy-from: '192.0.2.0/33' is no address or network *\n"
 	  "c.conf:5: proxy-from: '127.0.0.1:0' is no address or network *\n" },
-	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen: 'tls' is not in this build yet\n" },
+	{ SERVER HOME "general { listen 127.0.0.1:0 tls }\n}\n", "c.conf:3: listen*tls*\n" },
 	{ SERVER "domain here.example default { drop maildir:M/%x }\n}\n", "c.conf:2: drop: 'M/%x': one %u can stand in it, *\n" },
 	{ SERVER "domain here.example default { drop maildir:M/%u/%u }\n}\n", "c.conf:2: drop: 'M/%u/%u': one %u can stand in it, *\n" },
 	{ SERVER "domain here.example default { drop maildir:%u; recipients r }\n}\n", "c.conf:2: drop: %u is a folder's whole name, *\nr: No such *\n" },
@@ -369,7 +375,8 @@ values(void)
 	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s\n"
 	    "  log w3c 20M \"l l\"; log-fields cs-username date time; log-local-time yes }\n"
 	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 .B\303\274cher.Example # more\n"
-	    "    relay only 127.0.0.0/8 ::1; open-relay no; tarpit 10m\n  }\n"
+	    "    relay only 127.0.0.0/8 ::1; open-relay no; tarpit 10m\n"
+	    "    passwords p; clear-text-passwords yes; authenticate login plain; relay-authenticated no\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
 	    "    extensions -DSN -PIPELINING; extensions -HELP; per-connection 3; ndr-copy-to ops; badmail-limit 5M 1h }\n"
 	    "  delivery { local-retry 1d; max-hops 99; retry 1s 2m 30d; glitch-retry 5s 0; notify unlimited; expire 365d\n"
@@ -395,6 +402,8 @@ values(void)
 	CHECK_TEXT(s->log.folder, "l l");
 	CHECK(s->log_fields == 11);
 	CHECK_TEXT(s->connect.list->domain, "xn--bcher-kva.example");
+	CHECK_TEXT(s->passwords, "p");
+	CHECK(s->authenticate == (MECH_LOGIN | MECH_PLAIN) && s->clear_text_passwords && !s->relay_authenticated);
 	CHECK(!s->open_relay && s->tarpit == 600000 && s->reverse_dns == REVERSE_REQUIRE);
 	CHECK(s->max_size == 3 << 10 && s->max_session == 2LL << 30 && s->max_recipients == 12);
 	CHECK_TEXT(s->badmail, "/b");

@@ -39,6 +39,8 @@ server my mail (why.conf:2)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:5)
       the list names the client
       250 2.1.5 <joe@other.example> recipient ok
@@ -55,6 +57,8 @@ server two (why.conf:11)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:13)
       the list does not name the client
       550 5.7.1 Unable to relay for <joe@other.example>
@@ -74,6 +78,8 @@ server my mail (why.conf:2)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:5)
       the list names the client
       250 2.1.5 <joe@other.example> recipient ok
@@ -112,6 +118,8 @@ server two (why.conf:11)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:13)
       the list does not name the client
       550 5.7.1 Unable to relay for <you@example.org>
@@ -147,6 +155,8 @@ server two (why.conf:11)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:13)
       the list does not name the client
       550 5.7.1 Unable to relay for <you@mx.partner.example>
@@ -170,6 +180,8 @@ server two (why.conf:11)
       the domain is not ours
   allow-relay (default)
       not just anybody may send to this domain
+  relay-authenticated (default)
+      the client has not authenticated
   relay (why.conf:13)
       the list names the client
       250 2.1.5 <b@[192.0.2.7]> recipient ok
@@ -240,7 +252,7 @@ stop_server
 bad() { want=$1 words=$2; shift 2; why "$@"; is $? "$want" "status of $*"; grep -q "$words" said || { cat said >&2; fail "words about $*"; }; is "$(cat got)" '' "$*"; }
 bad 64 'why wants FROM RCPT'
 bad 64 'why wants FROM RCPT' a@example.com
-bad 64 'why wants FROM RCPT' a@example.com b@example.com 127.0.0.1 name more
+bad 64 'why wants FROM RCPT' a@example.com b@example.com 127.0.0.1 name account more
 bad 65 'is no address of a client' a@example.com b@example.com 127.0.0.1:25
 bad 65 'is no address of a client' a@example.com b@example.com localhost
 bad 65 "'a@b@c' is no sender's address" a@b@c b@example.com

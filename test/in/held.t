@@ -5,10 +5,13 @@ C: ETRN held.example
 S: 503 5.5.1 Say EHLO or HELO first
 C: EHLO client.example
 S* 250-HELP
-S: 250 ETRN
+S: 250-ETRN
+S: 250-ATRN
+S: 250-TURN
+S: 250 AUTH *
 C: HELP ETRN
 S: 214 2.0.0 ETRN [@|#]node
-# Not ours to ask for, no name, and mail for those who say who they are. Here nobody can: RFC 2645 is not offered.
+# Not ours to ask for, no name, and mail for those who say who they are.
 C: ETRN example.org
 S: 459 4.7.1 Node example.org not allowed: no mail is held for it
 C: ETRN other.example
@@ -32,9 +35,9 @@ S: 501 5.5.4 *
 C: ETRN ##held.example
 S: 501 5.5.4 *
 C: ATRN branch.example
-S: 502 5.5.1 ATRN is not available here
+S: 530 5.7.0 Authentication required
 C: TURN
-S: 502 5.5.1 TURN is not available here
+S: 530 5.7.0 Authentication required
 # Nothing waits, and then two messages for one and one for another.
 C: ETRN held.example
 S: 251 2.0.0 OK, no messages waiting for node held.example
