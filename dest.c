@@ -38,6 +38,7 @@
 
 static struct destination *buckets[BUCKETS];
 static struct destination *wanting, **wanting_end = &wanting;
+static struct destination *elders;	/* who has messages in hand since before another configuration */
 static long long soonest = LLONG_MAX;	/* second at which some destination has something to do */
 
 static long long
@@ -283,17 +284,14 @@ dest_pop(struct destination *d)
 	return id;
 }
 
-static bool rerouted;		/* by another configuration, since the start */
-
-/* Has a connection to another destination it in hand?  By the configuration of
- * yesterday it may be about the same recipients. */
+/* Has a connection it in hand since before the configuration of today, and so
+ * perhaps on another route, about the same recipients? */
 static bool
-sent_elsewhere(const struct destination *d, const struct id *id)
+sent_before(const struct vserver *v, const struct id *id)
 {
-	for (size_t i = 0; rerouted && i < BUCKETS; i++)
-		for (const struct destination *o = buckets[i]; o != NULL; o = o->chain)
-			if (o != d && o->owner == d->owner && dest_sends(o, id) < o->sending_count)
-				return true;
+	for (const struct destination *d = elders; d != NULL; d = d->elder)
+		if (d->owner == v && dest_sends(d, id) < d->sending_before)
+			return true;
 	return false;
 }
 
@@ -305,7 +303,7 @@ dest_take(struct destination *d, const struct id *id)
 	char name[DOMAIN_MAX + 1];
 	size_t chosen = 0;
 
-	if (sent_elsewhere(d, id)) {
+	if (sent_before(d->owner, id)) {
 		spool_wait(d->owner->spool, id, second() + ELSEWHERE_WAIT);
 		return NULL;
 	}
@@ -353,13 +351,35 @@ dest_next(struct destination *d, bool held)
 	return m;
 }
 
+/* The first of those that are being sent there count as from before today. */
+static void
+dest_elder(struct destination *d, size_t before)
+{
+	struct destination **at = &elders;
+
+	while (*at != NULL && *at != d)
+		at = &(*at)->elder;
+	if (before > 0 && *at == NULL) {
+		d->elder = NULL;
+		*at = d;
+	} else if (before == 0 && *at != NULL)
+		*at = d->elder;
+	d->sending_before = before;
+}
+
 void
 dest_done(struct destination *d, const struct id *id)
 {
 	size_t i = dest_sends(d, id);
 
-	if (i < d->sending_count)
-		d->sending[i] = d->sending[--d->sending_count];
+	if (i == d->sending_count)
+		return;
+	if (i < d->sending_before) {
+		d->sending[i] = d->sending[d->sending_before - 1];
+		i = d->sending_before - 1;
+		dest_elder(d, i);
+	}
+	d->sending[i] = d->sending[--d->sending_count];
 }
 
 void
@@ -669,7 +689,8 @@ dests_forget(struct vserver *v, bool again)
 			chain = d->chain;
 			if (d->owner != v)
 				continue;
-			rerouted |= again;
+			if (again)
+				dest_elder(d, d->sending_count);
 			for (size_t j = 0; again && j < d->count; j++)
 				spool_again(v->spool, &d->queue[d->first + j]);
 			d->first = d->count = 0;

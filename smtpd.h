@@ -629,6 +629,7 @@ struct destination {
 	size_t first, count, room;
 	struct id *sending;	/* what its connections have in hand */
 	size_t sending_count, sending_room;
+	size_t sending_before;	/* the first of them, since before another configuration */
 	long long connections;
 	long long window;	/* connections it has earned */
 	long long next;		/* second; before it nobody connects */
@@ -640,7 +641,7 @@ struct destination {
 	int strikes;		/* transactions in a row that died */
 	char *words, *host, *transcript;	/* of its last failure, or NULL */
 	bool listed;		/* it wants a connection */
-	struct destination *chain, *after;	/* in its bucket; in that list */
+	struct destination *chain, *after, *elder;	/* in its bucket; in that list; with some in sending_before */
 };
 
 /* ---- the conversation in which we are the server -------------------------- */

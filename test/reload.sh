@@ -4,7 +4,8 @@
 # - listeners that are in both stay open, others close or open; a server that is gone finishes its sessions, and what
 #   they bring is kept; one that is new begins; one with another name for the same mailroot is the same;
 # - a wrong file is reported and changes nothing; an address that is taken stops that server alone;
-# - what waits goes the new way at once; a server that is not to start answers 421.
+# - what waits goes the new way at once; a server that is not to start answers 421;
+# - what a connection of before has in hand goes nowhere else meanwhile, and nothing else waits because of that.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
 own_nc
@@ -100,5 +101,57 @@ grep -q '^221 2.0.0 before.example' one.said || fail 'it did not go on as it beg
 ls one/Queue/*.eml >/dev/null || fail 'what waits is gone'
 end taker TERM 5
 wait_for 'grep -q "server=\"first\" waiting=1 .*127.0.0.1\]*:$TAKEN" server.log'
+
+# A server that falls silent has a message in hand, which waits for another one too: that one gets it when it is there, but
+# not with the recipient whose mail goes there since a reload.
+tools sink
+printf '%s\n' 'S: 220 silent' 'C: EHLO *' 'S: 250 silent' 'C: MAIL *' 'C: never' >silent.t
+spawn sink "$sink" -x
+wait_for 'grep -q "listening on" sink.log'
+reads=1 LIMIT=100; export LIMIT
+away() {
+	conf <<E
+server "first" {
+    general { listen 127.0.0.1:0; hostname after.example; mailroot one }
+    access { relay only 127.0.0.1 }
+    delivery { smart-host [127.0.0.1]:$(sed -n 's/^sink listening on .*://p' sink.log) }
+    domain one.example default
+    $*
+}
+E
+	hup
+	reads=$((reads + 1)); wait_for '[ "$(grep -c "configuration was read again" server.log)" = $reads ]'
+}
+send() {
+	{ printf '%s\n' 'HELO x' 'MAIL FROM:<s@one.example>'; printf 'RCPT TO:<%s>\n' "$@"; printf '%s\n' DATA '' . QUIT; } | say |
+		grep -q '^250 2.6.0' || fail "no mail for $*"
+}
+stuck() {
+	peer silent.t
+	waits=$(grep -c 'destination=\* .*waiting=' server.log)
+	away "domain silent.example remote { smart-host [127.0.0.1]:$PEER }"
+	send "$1@silent.example" "$1@slow.example"
+	wait_for '"$SMTPD" -f smtpd.conf sessions | grep -q "MAIL with"'
+	wait_for '[ "$(grep -c "destination=\* .*waiting=" server.log)" -gt $waits ]'
+}
+# Sink takes mail, or takes none.
+turn()  { kill -s USR2 "$(cat sink.pid)"; kill -s USR1 "$(cat server.pid)"; }
+taken() { wait_for "grep -q 'to=<$1>' sink.log"; }
+PORT=$ONE
+stuck a
+away
+turn
+send b@slow.example
+taken b@slow.example
+! grep -q 'to=<a@' sink.log || fail 'two have the same in hand'
+end peer1 KILL 5
+wait_for 'grep -q "deferred .*to=<a@silent" server.log'
+kill -s USR1 "$(cat server.pid)"
+taken a@silent.example; taken a@slow.example
+turn
+wait_for '"$SMTPD" -f smtpd.conf sessions | grep -q "nobody is connected"'
+stuck c
+turn
+taken c@slow.example
 stop_server
 ok
