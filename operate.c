@@ -201,20 +201,14 @@ vserver_after(const struct request *r, struct vserver *v)
 
 /* ---- the folders -------------------------------------------------------------------------------- */
 
-static void
-count_folder(struct view *view, const struct server *s, enum folder f, const char *end)
-{
-	if (view_open(view, s, f, end) == -1)
-		memset(view, 0, sizeof *view);
-}
-
 static long long
 folder_count(const struct server *s, enum folder f, const char *end, long long *oldest)
 {
 	struct view view;
 	long long n;
 
-	count_folder(&view, s, f, end);
+	if (view_open(&view, s, f, end) == -1)
+		return 0;
 	n = (long long)view.count;
 	if (oldest != NULL && n > 0)
 		*oldest = view.ids[0].second;

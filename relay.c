@@ -1121,15 +1121,20 @@ relays_doubtful(void)
 	return false;
 }
 
+static void
+relay_cut(struct relay *r)
+{
+	conn_close(&r->conn);
+	route_end(&r->route);
+	r->state = OVER;
+}
+
 void
 relays_end(const struct vserver *v)
 {
 	for (size_t i = 0; i < relay_count; i++)
-		if (relays[i]->dest->owner == v && relays[i]->state != CONTENT && relays[i]->state != VERDICT) {
-			conn_close(&relays[i]->conn);
-			route_end(&relays[i]->route);
-			relays[i]->state = OVER;
-		}
+		if (relays[i]->dest->owner == v && relays[i]->state != CONTENT && relays[i]->state != VERDICT)
+			relay_cut(relays[i]);
 }
 
 bool
@@ -1168,9 +1173,7 @@ relay_end(size_t i)
 		verdict(r, RCPT_TAKEN, RCPT_OPEN);
 		message_done(r);
 	}
-	conn_close(&r->conn);
-	route_end(&r->route);
-	r->state = OVER;
+	relay_cut(r);
 	return true;
 }
 
