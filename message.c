@@ -836,6 +836,7 @@ struct header {
 	size_t end;			/* its empty line; or see header_read */
 };
 
+const char no_recipients[] = "it has no recipients: no address in To, Cc or Bcc, no x-receiver line";
 static const char too_many[] = "it has more recipients than max-recipients allows";
 
 /* Call it Resent-NAME too. */
@@ -946,7 +947,7 @@ envelope_fill(struct envelope *e, const struct header *h, const struct draft *d,
 	*why = too_many;
 	if ((long long)e->count > s->max_recipients)
 		return -1;
-	*why = "it has no recipients: no address in To, Cc or Bcc, no x-receiver line";
+	*why = no_recipients;
 	if (e->count == 0)
 		return -1;
 	*why = "all its recipients are marked as served";

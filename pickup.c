@@ -169,7 +169,7 @@ claim_read(struct pickup *p, const struct id *id, const char *name)
 		return;
 	snprintf(origin, sizeof origin, "%.255s in Pickup", name);
 	if (why != NULL && spool_badmail(p->owner->spool, path, id, origin, why) == 0) {
-		p->owner->counts[strstr(why, "recipient") != NULL ? BAD_NO_RECIPIENTS : BAD_PICKUP]++;
+		p->owner->counts[why == no_recipients ? BAD_NO_RECIPIENTS : BAD_PICKUP]++;
 		return;
 	}
 	log_line("warning: %s: %s; it goes back to Pickup", path, why ? why : strerror(errno));

@@ -1154,6 +1154,7 @@ int envelope_addresses(struct envelope *e, const char *text, size_t n, const str
  * canonical; bare local parts get the default domain.  0, or -1 and *why: a
  * sentence about the message, or NULL when memory is out.
  */
+extern const char no_recipients[];	/* the sentence when there are none */
 int message_complete(struct envelope *e, struct buf *out, const struct draft *d, const char **why);
 /* The same of a Pickup file, which may have x- lines in front.  A file of our
  * own stays as it is. */
