@@ -665,17 +665,14 @@ void
 vservers_reload(const struct config *c)
 {
 	const struct server *s;
+	struct vserver *v;
 
-	for (struct vserver *v = vservers; v != NULL; v = v->next) {
-		if (v->state == LEAVING)
-			continue;
-		for (s = c->servers; s != NULL && strcmp(s->mailroot, v->conf->mailroot) != 0; s = s->next)
-			;
-		if (s != NULL)
+	for (s = c->servers; s != NULL; s = s->next)
+		if ((v = vserver_at(s->mailroot)) != NULL && v->state != LEAVING)
 			vserver_configure(v, s);
-		else
+	for (v = vservers; v != NULL; v = v->next)
+		if (v->state != LEAVING && v->conf->config != c)
 			vserver_leave(v);
-	}
 	for (s = c->servers; s != NULL; s = s->next)
 		vserver_renew(s);
 }
