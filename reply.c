@@ -45,7 +45,7 @@ const struct reply_row replies[] = {
 	[R_GO_AHEAD]  = { 354, "", "Send the message, then <CRLF>.<CRLF>", "5321 4.1.1.4" },
 	[R_HELP]      = { 214, "2.0.0", "%s", "5321 4.1.1.8" },
 
-	[R_SHUTDOWN]  = { 421, "4.3.2", "%s is shutting down", "5321 3.8" },
+	[R_SHUTDOWN]  = { 421, "4.3.2", "%s stops now and closes the channel", "5321 3.8" },
 	[R_TIMEOUT]   = { 421, "4.4.2", "Nothing heard for too long; closing", "5321 4.5.3.2.7" },
 	[R_FULL]      = { 421, "4.3.2", "Too many connections; come again later", "5321 3.1" },
 	[R_CLIENT_FULL] = { 421, "4.7.0", "Too many connections from your address", "5321 3.1" },

@@ -123,6 +123,11 @@ exec 8>&-
 fine stop all;              has stop '^"main" is stopped$'
 wrong 1 resume main;        wrong 1 pause main
 wrong 1 start nobody
+fine start main
+mkfifo idle; spawn idler sh -c "$own 127.0.0.1 $MAIN <idle"; exec 9>idle
+wait_for 'grep -q "^220 " idler.log'
+fine stop main;             wait_for 'grep -q "^421 4.3.2 main.example stops now and closes the channel" idler.log'
+exec 9>&-
 fine start main;            fine pause main
 fine shutdown;              has shutdown '^the server ends$'
 wait_for '[ -e server.rc ]'; end server TERM 1; is "$rc" 0 'status of the server'

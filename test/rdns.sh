@@ -237,7 +237,7 @@ before=$(connected)
 wait_for "[ \$(connected) = $((before + 1)) ]"
 stop_server
 wait $last
-is "$(tr -d '\r' <last.out)" '421 4.3.2 mail.example.org is shutting down' 'at the end'
+is "$(tr -d '\r' <last.out)" '421 4.3.2 mail.example.org stops now and closes the channel' 'at the end'
 exec 9<&-
 
 # --- IPv6, and the hosts file ---

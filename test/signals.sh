@@ -15,7 +15,7 @@ cat >idle.t <<'E'
 S: 220 *
 C: EHLO client.example
 S* 250 HELP
-S: 421 4.3.2 mail.example.org is shutting down
+S: 421 4.3.2 mail.example.org stops now and closes the channel
 E:
 E
 cat >half.t <<'E'
@@ -23,7 +23,7 @@ S: 220 *
 C: NOOP
 S: 250 *
 X: EHLO cli
-S: 421 4.3.2 mail.example.org is shutting down
+S: 421 4.3.2 mail.example.org stops now and closes the channel
 E:
 E
 cat >busy.t <<'E'
@@ -47,7 +47,7 @@ S: 250 2.1.5 *
 C: DATA
 S: 354 *
 C: Subject: not done
-S: 421 4.3.2 mail.example.org is shutting down
+S: 421 4.3.2 mail.example.org stops now and closes the channel
 E:
 E
 client() { spawn "$1" env NC="$own" $SH "$TEST/play" "$3" "$4" "$2"; }
