@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,8 +83,9 @@ ask(int fd, const char *line)
 	int status = -1;
 	ssize_t n;
 
+	signal(SIGPIPE, SIG_IGN);	/* who is turned away may hear why before he has asked */
 	if (write(fd, line, strlen(line)) == -1 || write(fd, "\n", 1) == -1)
-		return EX_IOERR;
+		shutdown(fd, SHUT_WR);
 	while (status == -1 && (n = read(fd, part, sizeof part)) > 0)
 		status = buf_add(&b, part, (size_t)n) == -1 ? EX_SOFTWARE : show_all(&b);
 	buf_free(&b);

@@ -12,6 +12,10 @@
  * Where the system tells who is at the other end of a local socket anybody may
  * connect, and is asked for; elsewhere the socket's permissions are all there
  * is, and it is its owner's.
+ *
+ * Who is turned away: who is no operator, at once and before he has asked; when
+ * all places are taken the one whose line is awaited longest, for the newcomer;
+ * and the newcomer when all have asked.
  */
 #include "smtpd.h"
 
@@ -156,28 +160,53 @@ caller_free(size_t i)
 	callers[i] = NULL;
 }
 
+/* A place for one more, or CALLERS. */
+static size_t
+caller_place(void)
+{
+	size_t place = CALLERS;
+
+	for (size_t i = 0; i < CALLERS; i++)
+		if (callers[i] == NULL)
+			return i;
+		else if (callers[i]->state == ASKING && (place == CALLERS || callers[i]->deadline < callers[place]->deadline))
+			place = i;
+	if (place < CALLERS)
+		caller_free(place);
+	return place;
+}
+
+/* Who he is; -1: he is not let in, and what he hears stands in `out`. */
+static int
+caller_admit(struct request *r, int fd)
+{
+	if (credentials(fd, &r->uid, &r->gid) == -1)
+		r->own = true;		/* the socket's permissions have let him in */
+	else
+		r->own = r->uid == (unsigned long)geteuid();
+	return request_admit(r);
+}
+
+/* A socket this young has room for a line. */
 static void
 caller_new(int fd, const struct config *c)
 {
-	struct caller *new = memory(NULL, sizeof *new);
-	size_t i = 0;
+	struct request r = { .config = c };
+	struct caller *new;
+	size_t i = CALLERS;
 
-	while (i < CALLERS && callers[i] != NULL)
-		i++;
-	if (new == NULL || i == CALLERS || fcntl(fd, F_SETFL, O_NONBLOCK) == -1) {
-		free(new);
-		close(fd);
+	if (caller_admit(&r, fd) == 0 && (i = caller_place()) == CALLERS)
+		buf_addf(&r.out, "!%d operators are served already; ask again\n=%d\n", CALLERS, EX_TEMPFAIL);
+	if (i < CALLERS && fcntl(fd, F_SETFL, O_NONBLOCK) != -1 && (new = memory(NULL, sizeof *new)) != NULL) {
+		*new = (struct caller){ .request = r, .deadline = now.tick + ASK_WAIT };
+		conn_open(&new->conn, fd, fd);
+		callers[i] = new;
 		return;
 	}
-	memset(new, 0, sizeof *new);
-	conn_open(&new->conn, fd, fd);
-	new->deadline = now.tick + ASK_WAIT;
-	if (credentials(fd, &new->request.uid, &new->request.gid) == -1)
-		new->request.own = true;	/* the socket's permissions have let him in */
-	else
-		new->request.own = new->request.uid == (unsigned long)geteuid();
-	new->request.config = c;
-	callers[i] = new;
+	if (r.out.len > 0 && write(fd, r.out.data, r.out.len) == -1)
+		log_detail("- operator uid=%lu is turned away: %s", r.uid, strerror(errno));
+	request_end(&r);
+	close(fd);
 }
 
 /* Who has asked is served from then on by a configuration that may change. */
@@ -265,7 +294,7 @@ control_step(size_t slot, const struct config *config)
 				caller_free(i);
 		}
 	if (listener != -1 && (slots[slot + listener_slot].revents & POLLIN))
-		while ((fd = accept(listener, NULL, NULL)) != -1)
+		for (int n = 0; n < CALLERS && (fd = accept(listener, NULL, NULL)) != -1; n++)
 			caller_new(fd, config);
 }
 

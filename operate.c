@@ -1020,6 +1020,18 @@ refuse(struct request *r, int status, const char *format, const char *word)
 	return -1;
 }
 
+static const char stranger[] = "you are no operator here; add your name to 'operators' in smtpd.conf";
+
+int
+request_admit(struct request *r)
+{
+	bool may = may_operate(r, NULL);
+
+	for (const struct vserver *v = vservers; v != NULL; v = v->next)
+		may |= may_operate(r, v->conf);
+	return may ? 0 : refuse(r, EX_NOPERM, stranger, "");
+}
+
 int
 request_begin(struct request *r, const char *line)
 {
@@ -1043,8 +1055,7 @@ request_begin(struct request *r, const char *line)
 	if (r->verb == METRICS && !may_operate(r, NULL))
 		return refuse(r, EX_NOPERM, "%s is for operators of the program; see 'operators' in smtpd.conf(5)", rows[r->row].words);
 	if (r->verb != RELOAD && r->verb != SHUTDOWN && vserver_after(r, NULL) == NULL)
-		return refuse(r, EX_NOPERM, *r->server ? "there is no server \"%s\" that you may operate" :
-		    "you are no operator here; add your name to 'operators' in smtpd.conf", r->server);
+		return refuse(r, EX_NOPERM, *r->server ? "there is no server \"%s\" that you may operate" : stranger, r->server);
 	return 0;
 }
 

@@ -1823,6 +1823,8 @@ void watch_close(struct watch *w);		/* idempotent on NULL */
 
 /* ---- operate.c: what an operator can ask for ---------------------------------------- */
 
+/* Is who asks an operator at all?  -1: `out` says that he is not. */
+int request_admit(struct request *r);
 /* Begin with a line of words, tabs between them: "json", "server=NAME", then
  * what smtpd(8) calls sub-commands.  -1: `out` says what is wrong. */
 int request_begin(struct request *r, const char *line);

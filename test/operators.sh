@@ -3,7 +3,8 @@
 # - root and who runs the server may always; others when `operators' names them, by name, number or group;
 # - a server that has a narrower list is neither seen nor touched by the rest; reload and shutdown are for operators
 #   of the whole program; a name that this system does not know is a mistake.
-# - where the folders cannot be read the socket is enough.
+# - where the folders cannot be read the socket is enough;
+# - who may not, and who says nothing, keeps nobody else out.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
 need setpriv
@@ -47,5 +48,15 @@ may 0 reload 78;                grep -q "operators: this system has no user 'no-
 grep -q "operators: this system has no group '@no-such-group'" said || fail "$(cat said)"
 conf '' root
 may 4711 'queue list' 0
+
+tools silent
+as 4711 test -x "$silent" || { cp "$silent" ./silent-copy && chmod 755 silent-copy && silent=$T/silent-copy; }
+spawn strangers setpriv --reuid=4715 --regid=4715 --clear-groups "$silent" "$T/control" 20
+spawn operators "$silent" "$T/control" 8
+wait_for 'grep -q "^connected 8" operators.log && [ -e strangers.rc ]'
+is "$(grep -c "^[0-9]* !you are no operator here; .* =77 $" strangers.log)" 20 'strangers that were told so'
+may 0 status 0; may 0 status 0
+is "$(grep -v connected operators.log)" '1 ' 'who gave way'
+end operators KILL 5
 stop_server
 ok
