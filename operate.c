@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define TURN         50		/* messages looked at in a step */
+#define NAMES_TURN   500	/* of a folder, read in a step */
 #define OUT_OCTETS   65536	/* of an answer that waits to be taken */
 #define TOLD_EVERY   1000	/* ms, between lines of progress */
 #define HEADER_LINES 400	/* of a message's header that are shown */
@@ -201,19 +202,43 @@ vserver_after(const struct request *r, struct vserver *v)
 
 /* ---- the folders -------------------------------------------------------------------------------- */
 
-static long long
-folder_count(const struct server *s, enum folder f, const char *end, long long *oldest)
-{
-	struct view view;
-	long long n;
+/* What status counts, one after the other. */
+static const struct { enum folder folder; const char *end; } counted[] = {
+	{ QUEUE, ".eml" }, { QUEUE, ".held" }, { DROP, ".eml" }, { BADMAIL, ".eml" }
+};
 
-	if (view_open(&view, s, f, end) == -1)
-		return 0;
-	n = (long long)view.count;
-	if (oldest != NULL && n > 0)
-		*oldest = view.ids[0].second;
-	view_close(&view);
-	return n;
+/* Some names of the folder; false: there are more. */
+static bool
+names_turn(struct request *r)
+{
+	int there = view_fill(&r->view, NAMES_TURN);
+
+	if (there == -1) {
+		answer(r, '!', "%s: %s", r->view.folder, strerror(errno));
+		r->status = EX_OSERR;
+	}
+	return there != 0;
+}
+
+/* Some of the next one; true when r->counted is complete for this server.
+ * A folder that is not there has nothing in it. */
+static bool
+count_turn(struct request *r)
+{
+	const size_t all = sizeof counted / sizeof *counted;
+	struct view *view = &r->view;
+
+	if (view->dir == NULL && view_open(view, r->v->conf, counted[r->pass].folder, counted[r->pass].end) == -1)
+		memset(view, 0, sizeof *view);
+	if (!names_turn(r))
+		return false;
+	r->counted[r->pass] = (long long)view->count;
+	for (size_t i = 0; r->pass == 0 && i < view->count; i++)
+		if (i == 0 || view->ids[i].second < r->oldest)
+			r->oldest = view->ids[i].second;
+	view_close(view);
+	r->pass = (int)((size_t)(r->pass + 1) % all);
+	return r->pass == 0;
 }
 
 static void
@@ -230,9 +255,7 @@ static void
 status_one(struct request *r, const struct vserver *v)
 {
 	const struct server *s = v->conf;
-	long long oldest = now.wall / 1000, queue = folder_count(s, QUEUE, ".eml", &oldest);
-	long long held = folder_count(s, QUEUE, ".held", NULL), drop = folder_count(s, DROP, ".eml", NULL);
-	long long badmail = folder_count(s, BADMAIL, ".eml", NULL);
+	long long queue = r->counted[0], held = r->counted[1], drop = r->counted[2], badmail = r->counted[3];
 	const char *state = r->alone ? "not running" : v->failed ? "not started" : vserver_state(v);
 	char age[24];
 
@@ -245,7 +268,7 @@ status_one(struct request *r, const struct vserver *v)
 		json_number(r, "relays", v->relays);
 		json_number(r, "queue", queue);
 		json_number(r, "held", held);
-		json_number(r, "oldest", queue > 0 ? now.wall / 1000 - oldest : 0);
+		json_number(r, "oldest", queue > 0 ? now.wall / 1000 - r->oldest : 0);
 		json_number(r, "drop", drop);
 		json_number(r, "badmail", badmail);
 		json_close(r);
@@ -255,13 +278,25 @@ status_one(struct request *r, const struct vserver *v)
 	if (!r->alone)
 		answer(r, ' ', "    connections  %lld in, %lld out", v->sessions, v->relays);
 	if (queue > 0)
-		answer(r, ' ', "    Queue        %lld, the oldest for %s", queue, span(age, now.wall / 1000 - oldest));
+		answer(r, ' ', "    Queue        %lld, the oldest for %s", queue, span(age, now.wall / 1000 - r->oldest));
 	else
 		answer(r, ' ', "    Queue        0");
 	if (held > 0)
 		answer(r, ' ', "    held         %lld", held);
 	answer(r, ' ', "    Drop         %lld", drop);
 	answer(r, ' ', "    Badmail      %lld", badmail);
+}
+
+static int
+status_step(struct request *r)
+{
+	if (r->v == NULL || count_turn(r)) {
+		if (r->v != NULL)
+			status_one(r, r->v);
+		if ((r->v = vserver_after(r, r->v)) == NULL)
+			return finish(r, r->status);
+	}
+	return 0;
 }
 
 static void
@@ -830,17 +865,14 @@ messages_step(struct request *r)
 {
 	struct entry e;
 
-	if (gone(r)) {
-		view_close(&r->view);
-		answer(r, '!', "the server has left meanwhile");
-		return finish(r, 1);
-	}
 	if (rows[r->row].acts && r->v != NULL && r->v->spool == NULL) {
 		answer(r, '!', "\"%s\" has stopped meanwhile; ask again", r->v->conf->name);
 		r->opened = false;
 		return finish(r, 1);
 	}
-	for (int i = 0; i < TURN && r->out.len < OUT_OCTETS; i++) {
+	if (!names_turn(r))
+		return 0;
+	for (int i = 0; r->view.dir == NULL && i < TURN && r->out.len < OUT_OCTETS; i++) {
 		if (r->v == NULL || view_next(&r->view, &e) == 0) {
 			if (!view_advance(r))
 				return messages_finish(r);
@@ -1062,11 +1094,15 @@ request_begin(struct request *r, const char *line)
 int
 request_step(struct request *r)
 {
+	if (gone(r)) {
+		view_close(&r->view);
+		r->v = NULL;
+		answer(r, '!', "the server has left meanwhile");
+		return finish(r, 1);
+	}
 	switch (r->verb) {
 	case STATUS:
-		for (struct vserver *v = NULL; (v = vserver_after(r, v)) != NULL; )
-			status_one(r, v);
-		return finish(r, 0);
+		return status_step(r);
 	case METRICS:
 		metrics(r);
 		return finish(r, 0);

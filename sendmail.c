@@ -560,7 +560,7 @@ queue_print(const struct server *s, bool json, unsigned long *count, long long *
 	int error;
 
 	for (int held = 0; held < 2; held++) {
-		if (view_open(&v, s, QUEUE, ends[held]) == -1) {
+		if (view_open(&v, s, QUEUE, ends[held]) == -1 || view_fill(&v, LONG_MAX) == -1) {
 			error = errno;
 			log_line("mailq: %s: %s", v.folder, strerror(error));
 			return error == EACCES ? EX_NOPERM : error == ENOMEM ? EX_TEMPFAIL : EX_NOINPUT;

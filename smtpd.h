@@ -542,12 +542,13 @@ struct spool;			/* one mailroot; spool.c only */
 struct pickup;			/* what is seen in its Pickup; pickup.c only */
 struct journal;			/* its protocol log; journal.c only */
 
-/* A folder of messages as it was when it was opened. */
+/* A folder of messages as it was while it was filled. */
 struct view {
 	char folder[FOLDER_SIZE];
+	void *dir;		/* a DIR, as long as there are names to be read; or NULL */
 	const char *end;	/* of its names: ".eml", or ".held" */
 	struct id *ids;		/* by arrival; from `at` on they are still to come */
-	size_t count, at;
+	size_t count, room, at;
 };
 
 /* One of its messages. */
@@ -815,6 +816,7 @@ struct request {
 	bool opened;			/* its mailroot, for this */
 	int pass;
 	struct view view;
+	long long counted[4], oldest;	/* of STATUS: see count_turn */
 	long long seen, done;
 	msec told, waits;		/* ticks: of the last line of progress; of the next step, or 0 */
 	int members;			/* of the line of JSON */
@@ -1314,6 +1316,9 @@ void disk_prune(const char *folder, long long most, msec age);
 
 /* -1 with errno. */
 int view_open(struct view *v, const struct server *s, enum folder f, const char *end);
+/* Read so many names at most: 1 all are there, 0 more are to come, -1 memory is
+ * out and it is closed. */
+int view_fill(struct view *v, long most);
 /* 1 and the next one, which entry_free gives back; 0 there is no more. */
 int view_next(struct view *v, struct entry *e);
 void view_close(struct view *v);

@@ -1,7 +1,7 @@
 /*
  * view.c - what lies in a mailroot, looked at without the server.
  *
- * A view is a folder's ids, as they were when it was opened, in the order of
+ * A view is a folder's ids, as they were while it was filled, in the order of
  * arrival: 16 octets a message.  An entry is one message of it, read when its
  * turn comes.  What is true here: nothing is changed, no lock is taken, and
  * whatever the server, or a person, does meanwhile is no mistake: a message
@@ -115,36 +115,39 @@ by_arrival(const void *a, const void *b)
 int
 view_open(struct view *v, const struct server *s, enum folder f, const char *end)
 {
-	struct dirent *d;
-	struct id id, *more;
-	size_t room = 0;
-	DIR *dir;
-
 	memset(v, 0, sizeof *v);
 	v->end = end;
-	if (config_folder(s, f, v->folder) == 0 && (dir = opendir(v->folder)) != NULL) {
-		while ((d = readdir(dir)) != NULL) {
-			if (id_name(&id, d->d_name, end) == -1)
-				continue;
-			if ((more = grow(v->ids, &room, v->count, sizeof *more)) == NULL)
-				break;
+	return config_folder(s, f, v->folder) == 0 && (v->dir = opendir(v->folder)) != NULL ? 0 : -1;
+}
+
+int
+view_fill(struct view *v, long most)
+{
+	struct dirent *d = NULL;
+	struct id id, *more;
+
+	while (v->dir != NULL && most-- > 0) {
+		if ((d = readdir(v->dir)) == NULL) {
+			closedir(v->dir);
+			v->dir = NULL;
+		} else if (id_name(&id, d->d_name, v->end) == 0) {
+			if ((more = grow(v->ids, &v->room, v->count, sizeof *more)) == NULL) {
+				view_close(v);
+				errno = ENOMEM;
+				return -1;
+			}
 			v->ids = more;
 			v->ids[v->count++] = id;
 		}
-		closedir(dir);
-		if (v->count > 0)
-			qsort(v->ids, v->count, sizeof *v->ids, by_arrival);
-		if (d == NULL)
-			return 0;
-		view_close(v);
-		errno = ENOMEM;
 	}
-	return -1;
+	return v->dir == NULL;
 }
 
 int
 view_next(struct view *v, struct entry *e)
 {
+	if (v->at == 0 && v->count > 0)
+		qsort(v->ids, v->count, sizeof *v->ids, by_arrival);
 	while (v->at < v->count)
 		if (entry_read(e, v->folder, &v->ids[v->at++], v->end) == 1)
 			return 1;
@@ -154,9 +157,12 @@ view_next(struct view *v, struct entry *e)
 void
 view_close(struct view *v)
 {
+	if (v->dir != NULL)
+		closedir(v->dir);
+	v->dir = NULL;
 	free(v->ids);
 	v->ids = NULL;
-	v->count = v->at = 0;
+	v->count = v->room = v->at = 0;
 }
 
 /* ---- for machines --------------------------------------------------------------------- */

@@ -75,6 +75,14 @@ for i in "^$ONE of \"main\"" '    to <u@away.example>: open$' '  it arrived, ' '
 fine queue --json;          is "$(grep -c '^{"server":"main","id":"[^"]*","state":"[^"]*","size":.*,"recipients":\[{.*}\]}$' said)" 3 'lines of JSON'
 fine queue domains;         has domains '^\*: 3 waiting, 0 connected, next attempt in'
 
+# More than is read in one step, in the order of arrival.
+mkdir -p hop/Badmail
+awk 'BEGIN { for (i = 1200; i-- > 0; ) printf "hop/Badmail/20260101T000000-%05d-0000000a.eml\n", i }' | xargs touch
+fine status -S 'next hop';  has many '^    Badmail      1200$'
+fine badmail -S 'next hop'; is "$(grep -c ' dead$' said)" 1200 'listed ones'
+sed -n 's/ .* dead$//p' said | sort -c || fail 'not in the order of arrival'
+rm hop/Badmail/*.eml
+
 # --- acts ---
 
 fine queue hold "$TWO";     has hold '^1 message held$'; [ -e "main/Queue/$TWO.held" ] || fail 'it is not held on disk'
