@@ -445,6 +445,27 @@ dest_keeps(const struct destination *d, const struct id *id)
 	return d->hold && id_compare(id, &d->released) > 0;
 }
 
+bool
+dests_keep(const struct vserver *v, const struct id *id, const struct envelope *e)
+{
+	char name[DOMAIN_MAX + 1];
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->count; i++) {
+		const struct destination *d;
+
+		if (e->rcpt[i].outcome != RCPT_OPEN)
+			continue;
+		if (!route_held(v->conf, e->rcpt[i].address))
+			return false;
+		d = *dest_place(v, route_name(v->conf, e->rcpt[i].address, name));
+		if (d != NULL && !dest_keeps(d, id))
+			return false;
+		kept++;
+	}
+	return kept > 0;
+}
+
 /* The file of one that is held has the second before its arrival: it may have a
  * note, and waits for no time. */
 static void

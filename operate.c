@@ -426,6 +426,8 @@ state_of(const struct request *r, const struct entry *e, char out[40])
 		snprintf(out, 40, "held");
 	else if (relays_send(r->v, &e->id))
 		snprintf(out, 40, "on its way");
+	else if (dests_keep(r->v, &e->id, &e->env))
+		snprintf(out, 40, "to be asked for");
 	else if (e->next > now.wall / 1000)
 		snprintf(out, 40, "in %s", span(age, e->next - now.wall / 1000));
 	else
@@ -516,7 +518,7 @@ timeline(struct request *r, const struct entry *e)
 {
 	const struct server *s = r->v->conf;
 	long long second = now.wall / 1000, expires, notifies, next = e->next > second ? e->next : second;
-	bool local = true;
+	bool local = true, kept = dests_keep(r->v, &e->id, &e->env);
 	char when[24], age[24];
 
 	for (size_t i = 0; i < e->env.count; i++) {
@@ -527,7 +529,7 @@ timeline(struct request *r, const struct entry *e)
 	expires = config_expires(s, e->id.second, local);
 	notifies = config_notifies(s, e->id.second, local);
 	answer(r, ' ', "    %s  it arrived, %s ago", moment(when, e->id.second), span(age, second - e->id.second));
-	for (int i = 0; i < TRIES_SHOWN && next < expires; i++) {
+	for (int i = 0; !kept && i < TRIES_SHOWN && next < expires; i++) {
 		if (notifies >= second && notifies <= next) {
 			answer(r, ' ', "    %s  its sender is told of the delay", moment(when, notifies));
 			notifies = LLONG_MAX;
@@ -686,7 +688,19 @@ message_resend(struct request *r, const struct entry *e)
 	return 0;
 }
 
-/* 0 done, 1 not now, -1 errno. */
+/* Not before its host asks for it. */
+static int
+message_retry(struct request *r, const struct entry *e)
+{
+	if (dests_keep(r->v, &e->id, &e->env)) {
+		r->kept++;
+		return 2;
+	}
+	looked_anew(r, e);
+	return 0;
+}
+
+/* 0 done, 1 not now, 2 not at all, -1 errno. */
 static int
 message_act(struct request *r, const struct entry *e)
 {
@@ -696,7 +710,7 @@ message_act(struct request *r, const struct entry *e)
 		return 1;
 	switch (r->verb) {
 	case QUEUE_RETRY:
-		looked_anew(r, e);
+		answer = message_retry(r, e);
 		break;
 	case QUEUE_HOLD:
 		answer = renamed(r, e, ".eml", ".held");
@@ -728,6 +742,8 @@ message_touch(struct request *r, const struct entry *e)
 		r->done++;
 		return;
 	}
+	if (done == 2)
+		return;
 	r->status = 1;
 	if (done == 1)
 		answer(r, '!', "%s is on its way at this moment; ask again", id_text(&e->id, id));
@@ -844,6 +860,8 @@ messages_finish(struct request *r)
 		answer(r, '!', "there is no such message");
 	else if (r->done == 0 && !r->json)
 		answer(r, ' ', "%s is empty", r->folder == QUEUE ? "Queue" : "Badmail");
+	if (r->kept > 0)
+		answer(r, '!', "%lld held until asked for; 'queue release' lets such mail go", r->kept);
 	if (r->done == 0 && *r->about != '\0' && strcmp(r->about, "all") != 0)
 		r->status = r->status ? r->status : 1;
 	return finish(r, r->status);

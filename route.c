@@ -22,12 +22,21 @@
 
 #define CANDIDATES_MAX 30	/* addresses tried in one attempt */
 
+bool
+route_held(const struct server *s, const char *address)
+{
+	const char *at = strrchr(address, '@');
+	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
+
+	return d != NULL && d->hold;
+}
+
 const char *
 route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1])
 {
 	const char *at = strrchr(address, '@');
 	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
-	bool held = d != NULL && d->hold;	/* it is asked for by its name */
+	bool held = route_held(s, address);	/* it is asked for by its name */
 	size_t n = 0;
 
 	if (!held && d != NULL && d->smart_host != NULL)

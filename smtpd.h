@@ -817,7 +817,7 @@ struct request {
 	int pass;
 	struct view view;
 	long long counted[4], oldest;	/* of STATUS: see count_turn */
-	long long seen, done;
+	long long seen, done, kept;	/* kept: for hosts that have to ask */
 	msec told, waits;		/* ticks: of the last line of progress; of the next step, or 0 */
 	int members;			/* of the line of JSON */
 	int status;
@@ -1558,6 +1558,7 @@ void pickup_step(struct pickup *p);
  * remote domain with a smart host, or "*" for the server's smart host.  Where
  * mail is held it is always his domain. */
 const char *route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]);
+bool route_held(const struct server *s, const char *address);
 /* name must live as long as r. */
 void route_begin(struct route *r, const struct server *s, const char *name);
 void route_want(const struct route *r, struct pollfd *slot, msec *until);
@@ -1583,6 +1584,8 @@ void dests_want(msec *until);
 struct destination *dests_wanting(void);
 void dests_retry(void);			/* nobody backs off any longer */
 void dests_wake(struct vserver *v, const struct envelope *e);	/* nor do those of this message */
+/* Is it in Queue only until the hosts of its open recipients ask for it? */
+bool dests_keep(const struct vserver *v, const struct id *id, const struct envelope *e);
 struct destination *dests_after(const struct destination *d);	/* all, one after the other; NULL */
 /* The next destination of v, behind this one or NULL, that is asked for: "a,b"
  * by their names, "@a" and all below it, "#a" all that this row rules, "" all;

@@ -106,6 +106,10 @@ fine queue;                 has 'the end' '^Queue is empty$'
 # What is held for its host goes when the operator says so.
 send a@main.example u@held.example
 wait_for 'op queue domains | grep -q "^held.example: 1 waiting to be asked for, 0 connected$"'
+fine queue;                 has 'waits for its host' '  to be asked for$'
+wrong 1 queue retry held.example; has retry '^0 messages tried now$'
+grep -q "1 held until asked for; 'queue release' lets such mail go" op.err || fail 'it does not say what to do'
+fine queue show "$ID";      has show '  its sender is told of the delay$'; ! grep -q 'it is tried$' said || fail 'a try is promised'
 fine queue release held.example; has 'release of a domain' '^1 message released$'
 wait_for 'grep -q "destination=held.example .* reason=" server.log'
 fine queue remove all
