@@ -480,7 +480,7 @@ static void
 dest_look(struct destination *d, struct id id)
 {
 	bool held = dest_keeps(d, &id) || d->words == NULL;
-	struct attempt a = { .transcript = held ? NULL : d->transcript, .next = held ? id.second - 1 : d->next };
+	struct attempt a = { .held = held, .transcript = held ? NULL : d->transcript, .next = held ? id.second - 1 : d->next };
 	struct message *m;
 
 	errno = 0;

@@ -20,25 +20,25 @@
 
 /* What each action is called, and how a person is told of it. */
 static const struct {
-	const char *name, *subject, *first, *last;
+	const char *name, *subject, *first, *last, *held;	/* held: in the place of `last' */
 } actions[] = {
 	[FAILED] = { "failed", "Failure",
 	    "Your message could not be delivered to:",
-	    "It will not be tried again." },
+	    "It will not be tried again.",
+	    "It was held until the other side asks for it, and has waited too long for that.\r\n"
+	    "Reach the recipient in another way, or send it again." },
 	[DELAYED] = { "delayed", "Delay",
 	    "This is only a warning: you need not send your message again.\r\n"
 	    "It has not been delivered yet to:",
-	    "It is being tried again, and you will be told if that has no success." },
+	    "It is being tried again, and you will be told if that has no success.",
+	    "It is held until the other side asks for it; you will be told if that is too late." },
 	[DELIVERED] = { "delivered", "Success",
-	    "As you asked to be told: your message was delivered to:",
-	    "" },
+	    "As you asked to be told: your message was delivered to:", NULL, NULL },
 	[RELAYED] = { "relayed", "Relay",
 	    "As you asked to be told: your message was handed to the next mail server,\r\n"
-	    "which does not tell whether it arrives, for:",
-	    "" },
+	    "which does not tell whether it arrives, for:", NULL, NULL },
 	[EXPANDED] = { "expanded", "Expanded",
-	    "As you asked to be told: your message was passed on to the members of:",
-	    "" },
+	    "As you asked to be told: your message was passed on to the members of:", NULL, NULL },
 };
 
 /* What one can do about it, by the beginning of the status. */
@@ -199,7 +199,7 @@ static void
 part_words(const struct report *r, struct buf *b)
 {
 	const struct envelope *e = &r->m->env;
-	const char *advice = NULL, *last = NULL;
+	const char *advice = NULL, *last = NULL, *end = r->attempt->held ? actions[r->action].held : actions[r->action].last;
 	char date[DATE_SIZE], status[16] = "";
 
 	buf_addf(b, "This is the mail server %s.\r\n\r\n%s\r\n\r\n", r->server->hostname, actions[r->action].first);
@@ -217,15 +217,15 @@ part_words(const struct report *r, struct buf *b)
 		}
 		status_text(r, to, status);
 	}
-	for (size_t i = 0; advice == NULL && r->action == FAILED && i < sizeof advices / sizeof *advices; i++)
+	for (size_t i = 0; advice == NULL && r->action == FAILED && !r->attempt->held && i < sizeof advices / sizeof *advices; i++)
 		if (strncmp(status, advices[i].status, strlen(advices[i].status)) == 0)
 			advice = advices[i].advice;
 	if (advice != NULL)
 		buf_addf(b, "\r\n%s\r\n", advice);
-	if (*actions[r->action].last != '\0')
-		buf_addf(b, "\r\n%s\r\n", actions[r->action].last);
+	if (end != NULL)
+		buf_addf(b, "\r\n%s\r\n", end);
 	if (r->action == DELAYED)
-		buf_addf(b, "It is tried until %s.\r\n", date_text(date, r->until));
+		buf_addf(b, "It %s until %s.\r\n", r->attempt->held ? "waits" : "is tried", date_text(date, r->until));
 	if (r->attempt->transcript == NULL || (r->action != FAILED && r->action != DELAYED))
 		return;
 	buf_addf(b, "\r\nThe last attempt (> said by this server, < by the other):\r\n\r\n");
@@ -253,7 +253,7 @@ part_recipient(const struct report *r, const struct recipient *to, struct buf *b
 		    strcspn(to->host, "[")), to->host);
 	if (to->words != NULL)
 		field(b, "Diagnostic-Code: ", "%s;%s", to->words[1] == '.' ? "x-smtpd" : "smtp", to->words);
-	if (r->attempt->next == 0)
+	if (r->attempt->next == 0 && !r->attempt->held)
 		field(b, "Last-Attempt-Date: ", "%s", date_text(date, now.wall / 1000));
 	if (r->action == DELAYED)
 		field(b, "Will-Retry-Until: ", "%s", date_text(date, r->until));

@@ -516,6 +516,7 @@ struct attempt {
 	long long next;		/* second of the next one; 0: by the schedule */
 	bool dsn;		/* the next hop reports of success itself */
 	bool moved;		/* the file went to Drop */
+	bool held;		/* there was none: it waits to be asked for */
 };
 
 enum action { FAILED, DELAYED, DELIVERED, RELAYED, EXPANDED };

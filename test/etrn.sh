@@ -147,6 +147,8 @@ wait_for '[ "$(reports delayed)" -ge 6 ]'
 grep -l 'rfc822;l@held.example' m/Drop/* >report
 is "$(wc -l <report | tr -d ' ')" 1 'reports about letter 11'
 grep -q 'held until somebody asks for it' "$(cat report)" || fail "not told why: $(cat "$(cat report)")"
+grep -q '^It is held until the other side asks for it; ' "$(cat report)" && ! grep -q ' tried\|Last-Attempt' "$(cat report)" ||
+	fail "the report of a delay speaks of attempts: $(cat "$(cat report)")"
 stop_server
 rm -f m/Drop/*
 start_server conf
@@ -162,6 +164,8 @@ for i in d@branch e@down l@held; do
 	tr -d '\r' <"$(cat report)" | grep -q '^Status: 4.4.7$' || fail "another status of $i.example"
 done
 grep -q 'held until somebody asks' "$(cat report)" || fail 'the end is told without the reason'
+grep -q '^It was held until the other side asks for it, ' "$(cat report)" && ! grep -q ' tried\|Last-Attempt\|reached, or' "$(cat report)" ||
+	fail "the report of the end speaks of attempts: $(cat "$(cat report)")"
 gone "$sent"
 ok 'it expires'
 
