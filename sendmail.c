@@ -479,9 +479,20 @@ speak(const struct server *of)
 
 /* ---- what waits ---------------------------------------------------------------------------- */
 
+/* Is it on its way, or next in line?  The folder does not tell more. */
+static bool
+entry_active(const struct entry *e, const struct server *s, bool running)
+{
+	bool waits = e->env.count > 0;
+
+	for (size_t i = 0; i < e->env.count; i++)
+		waits &= e->env.rcpt[i].outcome != RCPT_OPEN || route_held(s, e->env.rcpt[i].address);
+	return running && e->why == NULL && !waits && e->next <= now.wall / 1000;
+}
+
 /* The form that Postfix gave it, which eyes and programs know. */
 static void
-entry_print(const struct entry *e, bool held, bool first)
+entry_print(const struct entry *e, bool held, bool active, bool first)
 {
 	char id[ID_SIZE + 1], safe[WORDS_SIZE], words[WORDS_SIZE], last[WORDS_SIZE] = "", when[40];
 	const char *sender = e->env.sender && *e->env.sender ? e->env.sender : "MAILER-DAEMON";
@@ -489,7 +500,7 @@ entry_print(const struct entry *e, bool held, bool first)
 	int blank;
 
 	id_text(&e->id, id);
-	if (held || e->next <= now.wall / 1000)
+	if (held || active)
 		memcpy(id + strlen(id), held ? "!" : "*", 2);
 	strftime(when, sizeof when, "%a %b %e %H:%M:%S ", localtime(&arrival));
 	if (first)
@@ -516,9 +527,9 @@ entry_print(const struct entry *e, bool held, bool first)
 
 /* One object a line, with the names that Postfix uses, and some more. */
 static void
-entry_json(const struct entry *e, bool held, const struct server *s)
+entry_json(const struct entry *e, bool held, bool active, const struct server *s)
 {
-	const char *queue = held ? "hold" : e->next <= now.wall / 1000 ? "active" : "deferred";
+	const char *queue = held ? "hold" : active ? "active" : "deferred";
 	char id[ID_SIZE], words[WORDS_SIZE];
 	struct buf b = { 0 };
 	const char *comma = "";
@@ -555,6 +566,7 @@ static int
 queue_print(const struct server *s, bool json, unsigned long *count, long long *octets)
 {
 	static const char *const ends[] = { ".eml", ".held" };
+	bool running = check_running(s) != 0, active;
 	struct entry e;
 	struct view v;
 	int error;
@@ -566,10 +578,11 @@ queue_print(const struct server *s, bool json, unsigned long *count, long long *
 			return error == EACCES ? EX_NOPERM : error == ENOMEM ? EX_TEMPFAIL : EX_NOINPUT;
 		}
 		for (; view_next(&v, &e) == 1; entry_free(&e)) {
+			active = !held && entry_active(&e, s, running);
 			if (json)
-				entry_json(&e, held, s);
+				entry_json(&e, held, active, s);
 			else
-				entry_print(&e, held, *count == 0);
+				entry_print(&e, held, active, *count == 0);
 			++*count;
 			*octets += e.size;
 		}

@@ -9,7 +9,7 @@ layers='
 	why: reply policy route config settings address log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count: vserver dest spool dns address log
-	sendmail: session receive parameter policy spool view message config process dns address conn log
+	sendmail: check route session receive parameter policy spool view message config process dns address conn log
 	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch: spool message log
 	wizard: check spool config disk log

@@ -9,6 +9,7 @@ server first {
 	general { listen 127.0.0.1:0; hostname mail.here.example; mailroot $T/first }
 	access { relay only 127.0.0.0/8 }
 	domain here.example default
+	domain held.example remote { hold yes }
 }
 server "second \\"one\\"" {
 	general { listen 127.0.0.1:0; hostname mail.here.example; mailroot $T/second }
@@ -75,7 +76,7 @@ ls -lAR first second >before
 
 cat >want <<E
 -Queue ID-  --Size-- ----Arrival Time---- -Sender/Recipient-------
-$c*    4502 Wed Nov 12 13:04:05  MAILER-DAEMON
+$c    4502 Wed Nov 12 13:04:05  MAILER-DAEMON
                                                (4.4.1 nobody is\\x1b[31m there)
                                          \\xc3\\xa4@far.example
 
@@ -88,13 +89,13 @@ $b      23 Fri Jan  2 03:04:05  joe@here.example
                                                           (reason unavailable)
                                          four@else.example
 
-20270102T030405-00000-00000000*       0 Sat Jan  2 03:04:05  ?
+20270102T030405-00000-00000000       0 Sat Jan  2 03:04:05  ?
                                                        (it is no regular file)
 
-$a*      65 Fri Jan  2 03:04:05  ?
+$a      65 Fri Jan  2 03:04:05  ?
                           (a line of the envelope has an address that is none)
 
-$d*      32 Fri Jan  2 03:04:06  ?
+$d      32 Fri Jan  2 03:04:06  ?
                                (its envelope ends too early; the file is torn)
 
 20250101T000000-00000-00000000!       9 Wed Jan  1 00:00:00  a@b.example
@@ -107,7 +108,7 @@ is "$(cat got)" "$(cat want)"
 is "$(./sendmail -bp)" "$(cat want)"
 is "$(ls -lAR first second)" "$(cat before)" 'looking has changed something'
 cat >want <<E
-{"server": "first", "queue_name": "active", "queue_id": "$c", "arrival_time": 1762952645, "message_size": 4502, "next_attempt": 1767225600, "sender": "", "recipients": [{"address": "ä@far.example", "delay_reason": "4.4.1 nobody is\\u001b[31m there"}]}
+{"server": "first", "queue_name": "deferred", "queue_id": "$c", "arrival_time": 1762952645, "message_size": 4502, "next_attempt": 1767225600, "sender": "", "recipients": [{"address": "ä@far.example", "delay_reason": "4.4.1 nobody is\\u001b[31m there"}]}
 {"server": "first", "queue_name": "deferred", "queue_id": "$b", "arrival_time": 1767323045, "message_size": 23, "next_attempt": 1893456000, "sender": "joe@here.example", "recipients": [{"address": "one@far.example", "delay_reason": "451 4.7.1 come again"}, {"address": "two@far.example", "delay_reason": "451 4.7.1 come again"}, {"address": "three@far.example", "delay_reason": "450 4.2.1 \\"busy\\" \\\\ "}, {"address": "four@else.example"}]}
 E
 mailq -v >got
@@ -133,5 +134,19 @@ wait_for 'ls first/Queue | grep txt >/dev/null'
 for i in running not; do
 	like "$(mailq | tr '\n' '/')" "-Queue ID-  *-/* * joe@here.example/ *(4.4.3 *)/ *b@far.example//-- 0 Kbytes in 1 Request./" "$i"
 	is "$(mailq -v | grep -c '"queue_name": "deferred".*"sender": "joe@here.example".*{"address": "b@far.example", "delay_reason": "4.4.3 ')" 1
-	[ $i = not ] || stop_server
+	[ $i = not ] || {
+		# On its way, as far as the folder tells: what is due, but not what waits for its host.
+		put first/Queue $a 202601010000 <<-'E'
+		x-sender: a@b.example
+		x-receiver: c@d.example
+		Return-Path: <a@b.example>
+
+		hello
+		E
+		sed 's/c@d/c@held/' first/Queue/$a.eml >first/Queue/$d.eml; touch -t 202601010000 first/Queue/$d.eml
+		is "$(mailq | grep -c "^$a\*.* a@b.example$") $(mailq | grep -c "^$d .* a@b.example$")" '1 1' 'marks'
+		is "$(mailq -v | grep -c '"queue_name": "active".*c@d.example')" 1 'active'
+		rm first/Queue/$a.eml first/Queue/$d.eml
+		stop_server
+	}
 done
