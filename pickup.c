@@ -38,6 +38,7 @@
 #define PICKUP_BODILESS  60000	/* the same, when it has no empty line yet */
 #define PICKUP_TABLE     4096	/* files watched at once; others wait */
 #define PICKUP_TURN      16	/* files taken in one turn: each holds a descriptor */
+#define LEFTOVER_AGE     86400	/* of a file of sendmail's without an end, seconds */
 #define PICKUP_BACKOFF   10000	/* after the disk failed us */
 
 /* A file that was seen and not taken yet. */
@@ -315,6 +316,20 @@ file_free(struct pickup *p, const char *path, const struct stat *st)
 	return spool_room(p->owner->spool, st->st_size) == 0 && !file_locked(path);
 }
 
+/* A file of sendmail's that has had no end for so long: it was killed, and its
+ * caller never heard that the message is sent. */
+static void
+leftover_look(struct pickup *p, const char *name)
+{
+	char path[PATH_SIZE];
+	struct stat st;
+	struct id id;
+
+	if (id_name(&id, name + 1, ".tmp") == 0 && lstat(spool_path(p->owner->spool, path, PICKUP, name), &st) == 0 &&
+	    S_ISREG(st.st_mode) && now.wall / 1000 - st.st_mtime > LEFTOVER_AGE && unlink(path) == 0)
+		log_line("Pickup: %s is removed: a sendmail that was killed has left it", name);
+}
+
 /* Look at one name in Pickup; true when it was taken. */
 static bool
 candidate_look(struct pickup *p, const char *name)
@@ -325,6 +340,8 @@ candidate_look(struct pickup *p, const char *name)
 	size_t n = strlen(name);
 	bool ordinary;
 
+	if (name[0] == '.')
+		leftover_look(p, name);
 	if (name[0] == '.' || n > 255 || (n > 4 && text_compare(name + n - 4, ".tmp") == 0) ||
 	    lstat(spool_path(p->owner->spool, path, PICKUP, name), &st) == -1)
 		return false;

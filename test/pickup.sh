@@ -32,6 +32,8 @@ mkdir "$P/$(printf 'a\033[31m\ndirectory')"
 letter temporary >$P/busy.tmp
 letter temporary >$P/busy.TMP
 letter hidden >$P/.hidden
+for i in 1 2; do letter left >$P/.20250102T030405-0000$i-0000000a.tmp; done; letter other >$P/.other.tmp
+touch -t 202501020304 $P/.20250102T030405-00001-0000000a.tmp $P/.other.tmp
 letter inplace >$P/inplace
 letter half | sed '/^$/,$d' >$P/half            # it has no empty line yet
 : >$P/empty
@@ -147,6 +149,8 @@ ok 'set aside, mended, sent again'
 
 [ -L $P/symlink ] && [ -e $P/hardlink ] && [ -p $P/fifo ] && [ -e $P/busy.tmp ] && [ -e $P/busy.TMP ] && [ -e $P/.hidden ] ||
 	fail 'a stranger is gone'
+[ ! -e $P/.20250102T030405-00001-0000000a.tmp ] || fail 'what a killed sendmail left is there'
+is "$(grep -c 'Pickup: .20250102T030405-00001-0000000a.tmp is removed: ' server.log)" 1 'said so'
 is "$(in_drop linked) $(in_drop temporary) $(in_drop hidden)" '0 0 0'
 for i in symlink hardlink fifo directory; do
 	is "$(grep -c "$i is left alone" server.log)" 1 "$i should be mentioned once"
@@ -163,6 +167,6 @@ smtpd-test*)                                    # a minute later they are as the
 esac
 left=0
 for i in $P/* $P/.[!.]*; do [ ! -e "$i" ] || left=$((left + 1)); done
-is $left 7 "in Pickup are $(ls -a $P)"
+is $left 9 "in Pickup are $(ls -a $P)"
 is "$(ls m/SortTemp m/Queue | grep eml)" ''
 stop_server
