@@ -9,6 +9,9 @@
  */
 #include "smtpd.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -414,13 +417,67 @@ id_name(struct id *id, const char *name, const char *end)
 
 /* ---- the log ---------------------------------------------------------- */
 
-static bool in_syslog;
+#ifdef __linux__
+const char *log_device = "/dev/log";
+#else
+const char *log_device = "/var/run/log";
+#endif
+
+/* The system's way to syslogd waits for one that stalls, and all of us with it:
+ * where his socket is known we say it ourselves, and count what he does not take. */
+static bool in_syslog, by_ourselves;
+static int syslog_fd;
+static unsigned long lines_lost;
+
+static bool
+syslog_connect(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s", log_device);
+	return connect(syslog_fd, (struct sockaddr *)&a, sizeof a) == 0;
+}
 
 void
 log_to_syslog(void)
 {
 	openlog("smtpd", LOG_PID | LOG_NDELAY, LOG_MAIL);
+	tzset();		/* for localtime_r, before a chroot */
+	syslog_fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	by_ourselves = fcntl(syslog_fd, F_SETFD, FD_CLOEXEC) != -1 && fcntl(syslog_fd, F_SETFL, O_NONBLOCK) != -1 && syslog_connect();
 	in_syslog = true;
+}
+
+/* As syslog(3) says it. */
+static bool
+syslog_say(int level, const char *format, ...)
+{
+	char text[LINE_MAX_LOG + 100], when[20];
+	time_t second = time(NULL);
+	struct tm tm;
+	va_list ap;
+	int n;
+
+	strftime(when, sizeof when, "%b %e %H:%M:%S", localtime_r(&second, &tm));
+	n = snprintf(text, sizeof text, "<%d>%s smtpd[%ld]: ", LOG_MAIL | level, when, (long)getpid());
+	va_start(ap, format);
+	vsnprintf(text + n, sizeof text - (size_t)n, format, ap);
+	va_end(ap);
+	if (send(syslog_fd, text, strlen(text), 0) != -1)
+		return true;
+	return errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS &&
+	    syslog_connect() && send(syslog_fd, text, strlen(text), 0) != -1;	/* another one has come */
+}
+
+static void
+syslog_line(int level, const char *line)
+{
+	if (!by_ourselves)
+		syslog(level, "%s", line);
+	else if (lines_lost > 0 && !syslog_say(LOG_WARNING, "warning: syslogd did not take %lu lines", lines_lost))
+		lines_lost++;
+	else
+		lines_lost = !syslog_say(level, "%s", line);
 }
 
 /* How urgent a line is, by its first word, or else by the second: the first is
@@ -459,7 +516,7 @@ line_write(const char *before, const char *format, va_list ap)
 	m = vsnprintf(line + n, left, format, ap);
 	n += m < 0 ? 0 : (size_t)m < left ? (size_t)m : left - 1;
 	if (in_syslog)
-		syslog(*before != '\0' ? LOG_ERR : line_level(line), "%s", line);
+		syslog_line(*before != '\0' ? LOG_ERR : line_level(line), line);
 	line[n++] = '\n';
 	if (log_copy != NULL)
 		buf_add(log_copy, line, n);

@@ -895,6 +895,7 @@ extern struct buf *log_copy;
 void log_line(const char *format, ...);
 void log_detail(const char *format, ...);	/* only with -v */
 void log_to_syslog(void);		/* from here on; call before a chroot */
+extern const char *log_device;		/* syslogd's socket; tests replace it */
 /* A sentence to standard error, and the end; status is from sysexits.h. */
 void die(int status, const char *format, ...);
 /* One line of the trace.  side is '>' from the client, '<' to it, '=' ours;

@@ -2,12 +2,17 @@
  * unit_log.c - words and time: dates of the Gregorian calendar there and back,
  * text that is safe to print and never longer than its room, a string that
  * grows and stays whole when memory is out; and how urgent each line is to
- * syslog, of which we play the part.
+ * syslog, of which we play the part, and that one who stalls holds up nobody.
  */
 #include "test.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <syslog.h>
+#include <unistd.h>
 
 /* ---- dates ------------------------------------------------------------------ */
 
@@ -313,6 +318,7 @@ levels(void)
 		{ LOG_DEBUG, "#1    0.001 IDLE   > NOOP" },
 	};
 	test_errors_to("log");
+	log_device = "nobody";
 	log_to_syslog();
 	CHECK(facility == LOG_MAIL);
 	for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
@@ -323,6 +329,50 @@ levels(void)
 	}
 	test_case = "";
 	CHECK_TEXT(test_read("log"), "");
+}
+
+/* One who stalls holds up nobody, and hears how much he has missed. */
+static void
+stalls(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX, .sun_path = "device" };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0), heard = 0;
+	char got[2000];
+	ssize_t n;
+
+	CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	log_device = "device";
+	log_to_syslog();
+	*told = '\0';
+	alarm(20);
+	for (int i = 0; i < 3000; i++)
+		log_line("- closed %d", i);
+	alarm(0);
+	CHECK_TEXT(told, "");
+	for (; (n = recv(fd, got, sizeof got - 1, 0)) > 0; heard++) {
+		got[n] = '\0';
+		CHECK(strncmp(got, "<21>", 4) == 0 && strstr(got, " smtpd[") != NULL && strstr(got, "]: - closed ") != NULL);
+	}
+	CHECK(heard > 0 && heard < 3000);
+	log_line("- closed at last");
+	n = recv(fd, got, sizeof got - 1, 0);
+	got[n > 0 ? n : 0] = '\0';
+	CHECK(strstr(got, "]: warning: syslogd did not take ") != NULL && atoi(strstr(got, "take ") + 5) == 3000 - heard);
+	n = recv(fd, got, sizeof got - 1, 0);
+	got[n > 0 ? n : 0] = '\0';
+	CHECK(strstr(got, "]: - closed at last") != NULL);
+
+	/* He is started anew. */
+	close(fd);
+	unlink("device");
+	log_line("- closed in between");
+	fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	CHECK(bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+	log_line("- closed anew");
+	n = recv(fd, got, sizeof got - 1, 0);
+	got[n > 0 ? n : 0] = '\0';
+	CHECK(strstr(got, "take 1 lines") != NULL);
+	close(fd);
 }
 
 int
@@ -337,5 +387,6 @@ main(void)
 	arrays();
 	lines();
 	levels();
+	stalls();
 	return test_end();
 }
