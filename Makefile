@@ -24,6 +24,7 @@ REST = console.o \
 	vserver.o \
 	watch.o \
 	wizard.o \
+	password.o \
 	check.o \
 	session.o \
 	receive.o \

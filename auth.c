@@ -50,21 +50,15 @@ const char *auth_nonce;
 
 /* ---- text and chance ------------------------------------------------------------ */
 
-static bool
-text_valid(const char *text, size_t n)
+bool
+auth_text_valid(const char *text, size_t n)
 {
+	const unsigned char *p = (const unsigned char *)text;
+
 	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 127)
+		if (p[i] < ' ' || p[i] == 127 || (p[i] < 0xa0 && i > 0 && p[i - 1] == 0xc2))
 			return false;
 	return n > 0 && utf8_valid(text, n);
-}
-
-bool
-auth_text_valid(const char *text)
-{
-	size_t n = strlen(text);
-
-	return n <= ACCOUNT_OCTETS && text_valid(text, n);
 }
 
 static void
@@ -191,7 +185,7 @@ line_read(struct verifier *v, const char *line, size_t n, const char **why)
 		n--;
 	if (n == 0 || *line == '#')
 		return 0;
-	if ((name = until(&at, line + n, ':')) < 1 || name > ACCOUNT_OCTETS || !text_valid(line, (size_t)name))
+	if ((name = until(&at, line + n, ':')) < 1 || name > ACCOUNT_OCTETS || !auth_text_valid(line, (size_t)name))
 		*why = "no name of an account and ':' begin the line";
 	else if ((*why = verifier_read(v, at, line + n)) == NULL)
 		return name;
@@ -289,7 +283,7 @@ auth_secret(const char *file, char *out, size_t size)
 			why = "there is nothing on its first line";
 		else if (strlen(out) == size - 1)
 			why = "its first line is too long";
-		else if (!text_valid(out, strlen(out)))
+		else if (!auth_text_valid(out, strlen(out)))
 			why = "its first line is no text";
 	}
 	if (why != NULL)
@@ -368,6 +362,18 @@ auth_accounts(const char *passwords, char *why, size_t size)
 		snprintf(why, size, "%s:%d: %s", passwords, l.number, wrong);
 	lines_close(&l);
 	return wrong != NULL ? -1 : count;
+}
+
+const char *
+auth_text(const char *passwords, struct buf *text)
+{
+	struct lines l;
+	const char *why = lines_open(&l, passwords);
+
+	if (why == NULL && buf_add(text, l.text, l.n) == -1)
+		why = "out of memory";
+	lines_close(&l);
+	return why;
 }
 
 /* Is the log to hear of the mistakes in this file?  It has, if it is the same. */
@@ -529,7 +535,7 @@ mark_make(struct auth *a, const char *password, size_t n)
 static enum auth_result
 password_take(struct auth *a, const char *password, size_t n, bool possible)
 {
-	if (!text_valid(password, n))
+	if (!auth_text_valid(password, n))
 		return AUTH_MALFORMED;
 	if (!look_up(a))
 		return AUTH_UNAVAILABLE;
@@ -568,7 +574,7 @@ auth_work(struct auth *a)
 static bool
 account_take(struct auth *a, const char *name, size_t n)
 {
-	if (n > ACCOUNT_OCTETS || !text_valid(name, n))
+	if (n > ACCOUNT_OCTETS || !auth_text_valid(name, n))
 		return false;
 	memcpy(a->account, name, n);
 	a->account[n] = '\0';
@@ -584,7 +590,7 @@ plain_take(struct auth *a, const char *text, size_t n)
 
 	password = name;
 	if (other == -1 || (length = until(&password, end, '\0')) == -1 || !account_take(a, name, (size_t)length) ||
-	    (other > 0 && !text_valid(text, (size_t)other)))
+	    (other > 0 && !auth_text_valid(text, (size_t)other)))
 		return AUTH_MALFORMED;
 	return password_take(a, password, (size_t)(end - password),
 	    other == 0 || (other == length && memcmp(text, name, (size_t)other) == 0));

@@ -561,6 +561,24 @@ check_host(const struct config *c)
 }
 
 static void
+check_passwords(const struct server *s)
+{
+	const struct place *p = place_of(s, ACCESS, "passwords");
+	char why[2 * WORDS_SIZE];
+	struct stat st;
+	long n;
+
+	if (s->passwords == NULL)
+		return;
+	if ((n = auth_accounts(s->passwords, why, sizeof why)) == -1)
+		say(FAULT, p, "%s", why);
+	else
+		say(n > 0 ? OK : NOTE, p, "accounts in %s: %ld", s->passwords, n);
+	if (stat(s->passwords, &st) == 0 && (st.st_mode & 077) != 0)
+		say(NOTE, p, "%s can be read by others, who can then try passwords on it: chmod 600", s->passwords);
+}
+
+static void
 check_server(const struct server *s)
 {
 	long running = check_running(s);
@@ -571,6 +589,7 @@ check_server(const struct server *s)
 		say(OK, NULL, "server \"%s\" does not run", s->name);
 	check_folders(s);
 	check_hostname(s);
+	check_passwords(s);
 	check_domains(s);
 }
 

@@ -206,6 +206,81 @@ disk_folder(const char *folder)
 	return answer;
 }
 
+/* ---- a file of the operator's, written anew ------------------------------------------- */
+
+#define LINKS 8		/* that lead to the file */
+
+/* The file that a link leads to, for the link is to stay one. */
+static void
+follow(char path[PATH_SIZE])
+{
+	char to[PATH_SIZE], whole[PATH_SIZE];
+	ssize_t n;
+
+	for (int i = 0; i < LINKS && (n = readlink(path, to, sizeof to - 1)) > 0; i++) {
+		const char *slash = strrchr(path, '/');
+
+		to[n] = '\0';
+		if (snprintf(whole, sizeof whole, "%.*s%s", *to == '/' || slash == NULL ? 0 : (int)(slash - path) + 1, path, to) >= PATH_SIZE)
+			return;
+		memcpy(path, whole, sizeof whole);
+	}
+}
+
+int
+rewrite_begin(struct rewrite *r, const char *file)
+{
+	if (snprintf(r->path, sizeof r->path, "%s", file) >= PATH_SIZE) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	follow(r->path);
+	snprintf(r->temp, sizeof r->temp, "%s.new", r->path);
+	return (r->fd = disk_open(r->temp, O_WRONLY | O_CREAT | O_EXCL)) == -1 ? -1 : 0;
+}
+
+/* Of the mode and the owner that it has, before there is anything in it. */
+static int
+rewrite_write(struct rewrite *r, const struct buf *b, mode_t mode, const char *as)
+{
+	mode_t mask = umask(0);
+	struct stat st, mine;
+
+	umask(mask);
+	if (fstat(r->fd, &mine) == -1)
+		return -1;
+	if (stat(r->path, &st) == -1) {
+		if (as == NULL || geteuid() != 0 || stat(as, &st) == -1)
+			st = mine;
+		st.st_mode = mode & ~mask;
+	}
+	if ((st.st_uid != mine.st_uid || st.st_gid != mine.st_gid) && fchown(r->fd, st.st_uid, st.st_gid) == -1)
+		return -1;
+	if (fchmod(r->fd, st.st_mode & 07777) == -1 || disk_write(r->fd, b->data, b->len) == -1 || disk_sync(r->fd) == -1)
+		return -1;
+	return disk_rename(r->temp, r->path);
+}
+
+int
+rewrite_end(struct rewrite *r, const struct buf *b, mode_t mode, const char *as)
+{
+	bool written = b != NULL && rewrite_write(r, b, mode, as) == 0;
+	int error = errno;
+	char *slash = strrchr(r->path, '/');
+
+	close(r->fd);
+	if (!written) {
+		unlink(r->temp);
+		errno = error;
+		return b != NULL ? -1 : 0;
+	}
+	if (slash != NULL)
+		slash[slash == r->path] = '\0';
+	if (disk_folder(slash ? r->path : ".") == -1)
+		log_line("%s: its folder could not be synced: %s", r->temp, strerror(errno));
+	return 0;
+}
+
 /* ---- a folder with limits --------------------------------------------------------- */
 
 long long

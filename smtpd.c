@@ -261,6 +261,8 @@ usage(void)
 	    "       smtpd [-f FILE] new-server [NAME [ADDRESS:PORT [MAILROOT [DOMAIN]]]]\n"
 	    "       smtpd [-f FILE] new-domain [SERVER [NAME [KIND [SMART-HOST [RELAY]]]]]\n"
 	    "                                      add one to FILE, by default smtpd.conf\n"
+	    "       smtpd [-f FILE] password [-S SERVER] [-i ITERATIONS] [[-r] USER]\n"
+	    "                                      an account, or remove it; without USER list them\n"
 	    "       smtpd explain [NAME]           what a setting means; all of them\n"
 	    "       smtpd [-f FILE] why FROM RCPT [ADDRESS [NAME]]\n"
 	    "                                      what the rules say to this mail from this client\n"
@@ -304,6 +306,7 @@ static const struct {
 	{ "explain", explain },
 	{ "new-domain", wizard_domain },
 	{ "new-server", wizard_server },
+	{ "password", password },
 	{ "why", why },
 };
 
@@ -407,7 +410,7 @@ main(int argc, char **argv)
 		return console(config_file, argc - optind, argv + optind);
 	while (optind < argc) {			/* the words go behind argv[0] */
 		argv[++count] = argv[optind++];
-		if (optind < argc && argv[optind][0] == '-')
+		if (optind < argc && argv[optind][0] == '-' && strcmp(argv[1], "password") != 0)
 			options(argc, argv);
 	}
 	if (count > 0)

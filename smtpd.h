@@ -1314,6 +1314,18 @@ long long disk_usage(const char *folder);	/* octets of its files */
  * and is younger than that. */
 void disk_prune(const char *folder, long long most, msec age);
 
+/* A file of the operator's, written anew.  FILE.new beside it is also the lock: EEXIST. */
+struct rewrite {
+	char path[PATH_SIZE], temp[PATH_SIZE + 4];
+	int fd;
+};
+
+#define REWRITE_BUSY ": somebody else is at it; if not, remove it"
+int rewrite_begin(struct rewrite *r, const char *file);
+/* Links stay links, mode and owner are kept; a new file has this mode and, made by
+ * root, the owner of the file `as', or NULL.  b NULL: nothing is to be written. */
+int rewrite_end(struct rewrite *r, const struct buf *b, mode_t mode, const char *as);
+
 /* ---- view.c: what lies in a mailroot, looked at without the server ----------- */
 
 /* -1 with errno. */
@@ -1388,12 +1400,14 @@ void sasl_free(struct sasl *s);		/* idempotent on NULL */
 const char *auth_secret(const char *file, char *out, size_t size);
 /* How many accounts this file of passwords has; -1 and why: the first mistake, with its line. */
 long auth_accounts(const char *passwords, char *why, size_t size);
+/* All that is in it: NULL, or why not. */
+const char *auth_text(const char *passwords, struct buf *text);
 /* Whose line is this, without its end?  His name's length; 0: nobody's, but right; -1: a mistake. */
 long auth_line(const char *line, size_t n);
 /* Append the line of this account; the password is wiped by the caller.  -1: memory is out. */
 int auth_verifier(struct buf *b, const char *user, const char *password, long iterations);
-/* UTF-8 without controls, 1 to ACCOUNT_OCTETS octets? */
-bool auth_text_valid(const char *text);
+/* UTF-8 without controls, and not empty: can it be a name, or a password? */
+bool auth_text_valid(const char *text, size_t n);
 extern const char *auth_nonce;		/* tests set it: the next ones are this; else NULL */
 
 /* ---- spool.c: messages on disk ------------------------------------------- */

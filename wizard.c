@@ -17,9 +17,7 @@
  */
 #include "smtpd.h"
 
-#include <sys/stat.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +26,6 @@
 #define ANSWER_SIZE 600
 #define WHY_SIZE    (2 * WORDS_SIZE)
 #define DEFAULTS    100		/* tried, until one passes */
-#define LINKS       8		/* that lead to the file */
 
 enum { NAME, LISTEN, MAILROOT, HOME, SERVER_ANSWERS };	/* of a new server */
 enum { OWNER, DOMAIN_NAME, KIND, ROUTE, RELAY, ANSWERS };	/* of a new domain */
@@ -247,70 +244,19 @@ unchanged(const struct wizard *w)
 	return same;
 }
 
-/* Write b at temp, of the mode and the owner that path has. */
-static int
-write_as(const char *temp, const char *path, int fd, const struct buf *b)
-{
-	mode_t mask = umask(0);
-	struct stat st, mine;
-
-	umask(mask);
-	if (fstat(fd, &mine) == -1)
-		return -1;
-	if (stat(path, &st) == -1) {
-		st = mine;
-		st.st_mode = 0644 & ~mask;
-	}
-	if ((st.st_uid != mine.st_uid || st.st_gid != mine.st_gid) && fchown(fd, st.st_uid, st.st_gid) == -1)
-		return -1;
-	if (fchmod(fd, st.st_mode & 07777) == -1 || disk_write(fd, b->data, b->len) == -1 || disk_sync(fd) == -1)
-		return -1;
-	return disk_rename(temp, path);
-}
-
-/* The file that a link leads to, for the link is to stay one. */
-static void
-follow(char path[PATH_SIZE])
-{
-	char to[PATH_SIZE], whole[PATH_SIZE];
-	ssize_t n;
-
-	for (int i = 0; i < LINKS && (n = readlink(path, to, sizeof to - 1)) > 0; i++) {
-		const char *slash = strrchr(path, '/');
-
-		to[n] = '\0';
-		if (snprintf(whole, sizeof whole, "%.*s%s", *to == '/' || slash == NULL ? 0 : (int)(slash - path) + 1, path, to) >= PATH_SIZE)
-			return;
-		memcpy(path, whole, sizeof whole);
-	}
-}
-
 static void
 replace(const struct wizard *w, const struct buf *b)
 {
-	char path[PATH_SIZE], temp[PATH_SIZE + 4], *slash;
-	int fd, status = EX_CANTCREAT;
-	const char *why;
+	struct rewrite r;
+	bool same;
 
-	snprintf(path, sizeof path, "%s", w->target);
-	follow(path);
-	snprintf(temp, sizeof temp, "%s.new", path);
-	if ((fd = disk_open(temp, O_WRONLY | O_CREAT | O_EXCL)) == -1)
-		die(EX_CANTCREAT, "%s: %s%s", temp, strerror(errno), errno == EEXIST ? ": somebody else is at it; if not, remove it" : "");
-	why = unchanged(w) ? NULL : "has been changed meanwhile, and stays as it is: begin again";
-	if (why != NULL)
-		status = EX_TEMPFAIL;
-	else if (write_as(temp, path, fd, b) == -1)
-		why = strerror(errno);
-	close(fd);
-	if (why != NULL) {
-		unlink(temp);
-		die(status, "%s: %s", w->target, why);
-	}
-	if ((slash = strrchr(path, '/')) != NULL)
-		slash[slash == path] = '\0';
-	if (disk_folder(slash ? path : ".") == -1)
-		log_line("%s: the folder could not be synced: %s", w->target, strerror(errno));
+	if (rewrite_begin(&r, w->target) == -1)
+		die(EX_CANTCREAT, "%s: %s%s", r.temp, strerror(errno), errno == EEXIST ? REWRITE_BUSY : "");
+	same = unchanged(w);
+	if (rewrite_end(&r, same ? b : NULL, 0644, NULL) == -1)
+		die(EX_CANTCREAT, "%s: %s", w->target, strerror(errno));
+	if (!same)
+		die(EX_TEMPFAIL, "%s: has been changed meanwhile, and stays as it is: begin again", w->target);
 }
 
 static void

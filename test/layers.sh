@@ -3,7 +3,7 @@
 # may use; read from the symbols of the objects. A file of the program that has no line here is a mistake, and so is a
 # line that names a file above its own, or one that is not there.
 layers='
-	smtpd: console control count wizard check why vserver relay dest spool config settings dns conn tls log sendmail process
+	smtpd: console control count wizard password check why vserver relay dest spool config settings dns conn tls log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
 	why: reply policy route config settings address log
@@ -13,9 +13,10 @@ layers='
 	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch: spool message log
 	wizard: check spool config disk log
-	check: route config dns address conn disk log
+	check: route config dns address conn disk log auth
 	session: login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
+	password: auth config disk digest log
 	receive: tls address config conn log message policy reply spool
 	reply: address config conn journal log
 	parameter: config address log

@@ -608,7 +608,7 @@ both(void)
 		}
 		if (*user == '#')
 			*user = '+';
-		CHECK(auth_text_valid(user) && auth_verifier(&b, user, secret, 4096 + 100 * i) == 0);
+		CHECK(auth_text_valid(user, strlen(user)) && auth_verifier(&b, user, secret, 4096 + 100 * i) == 0);
 		CHECK(auth_line(b.data, b.len - 1) == (long)strlen(user));
 		test_write("passwords", b.data, b.len);
 		buf_free(&b);
@@ -658,7 +658,8 @@ lines(void)
 	test_case = "";
 	snprintf(name, sizeof name, "%0256d:SCRAM-SHA-256$4096:QQ==$" ZEROS ":" ZEROS, 0);
 	CHECK(auth_line(name, strlen(name)) == -1 && auth_line(name + 1, strlen(name) - 1) == 255);
-	CHECK(auth_line("us\0er:x", 7) == -1 && !auth_text_valid("") && auth_text_valid(name + 200) && !auth_text_valid("a\nb"));
+	CHECK(auth_line("us\0er:x", 7) == -1 && !auth_text_valid("", 0) && !auth_text_valid("a\nb", 3) &&
+	    !auth_text_valid("\302\233", 2) && auth_text_valid("\302\240", 2) && auth_text_valid("\303\233", 2));
 }
 
 static void
