@@ -43,7 +43,7 @@
 #define STEP         1024	/* iterations in a turn: half a millisecond */
 #define REMEMBERED   256	/* right passwords */
 #define SHOWN        20		/* mistakes of one file */
-#define FILES_TOLD   8
+#define FILES_SEEN   8
 
 const char *const mechanism_name[MECH_COUNT] = { "ANONYMOUS", "PLAIN", "LOGIN", "SCRAM-SHA-256", "XOAUTH2" };
 const char *auth_nonce;
@@ -64,8 +64,13 @@ auth_text_valid(const char *text, size_t n)
 static void
 octets_random(unsigned char *out, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		out[i] = (unsigned char)(random_number() >> 8);
+	uint32_t number = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (i % 4 == 0)
+			number = random_number();
+		out[i] = (unsigned char)(number >> i % 4 * 8);
+	}
 }
 
 static void
@@ -329,36 +334,38 @@ lines_close(struct lines *l)
 	free(l->text);
 }
 
-/* The next account: its name's length; 0 there is none; -1 a mistake, and why. */
-static long
-lines_next(struct lines *l, const char **name, struct verifier *v, const char **why)
+/* The next one, without its end; false: there is none. */
+static bool
+lines_next(struct lines *l, const char **line, size_t *n)
 {
-	long n = 0;
+	const char *end;
 
-	while (n == 0 && l->at < l->n) {
-		const char *end = memchr(*name = l->text + l->at, '\n', l->n - l->at);
-		size_t length = end ? (size_t)(end - *name) : l->n - l->at;
-
-		l->at += length + 1;
-		l->number++;
-		n = line_read(v, *name, length, why);
-	}
-	return n;
+	if (l->at >= l->n)
+		return false;
+	*line = l->text + l->at;
+	end = memchr(*line, '\n', l->n - l->at);
+	*n = end ? (size_t)(end - *line) : l->n - l->at;
+	l->at += *n + 1;
+	l->number++;
+	return true;
 }
 
 long
 auth_accounts(const char *passwords, char *why, size_t size)
 {
-	struct verifier v;
 	struct lines l;
-	const char *name, *wrong = lines_open(&l, passwords);
-	long n = 0, count = 0;
+	struct verifier v;
+	const char *line, *wrong = lines_open(&l, passwords);
+	long answer = 0, count = 0;
+	size_t n;
 
 	if (wrong != NULL)
 		snprintf(why, size, "%s: %s", passwords, wrong);
-	while (wrong == NULL && (n = lines_next(&l, &name, &v, &wrong)) > 0)
-		count++;
-	if (n == -1)
+	while (wrong == NULL && answer != -1 && lines_next(&l, &line, &n)) {
+		answer = line_read(&v, line, n, &wrong);
+		count += answer > 0;
+	}
+	if (answer == -1)
 		snprintf(why, size, "%s:%d: %s", passwords, l.number, wrong);
 	lines_close(&l);
 	return wrong != NULL ? -1 : count;
@@ -376,23 +383,40 @@ auth_text(const char *passwords, struct buf *text)
 	return why;
 }
 
-/* Is the log to hear of the mistakes in this file?  It has, if it is the same. */
+/* Is this one that we have not seen yet, or has it changed? */
 static bool
-untold(const struct stat *st)
+is_new(const struct stat *st)
 {
-	static struct { dev_t dev; ino_t ino; off_t size; time_t changed; } told[FILES_TOLD];
+	static struct { dev_t dev; ino_t ino; off_t size; time_t changed; } seen[FILES_SEEN];
 	static unsigned next;
 
-	for (int i = 0; i < FILES_TOLD; i++)
-		if (told[i].dev == st->st_dev && told[i].ino == st->st_ino && told[i].size == st->st_size &&
-		    told[i].changed == st->st_ctime)
+	for (int i = 0; i < FILES_SEEN; i++)
+		if (seen[i].dev == st->st_dev && seen[i].ino == st->st_ino && seen[i].size == st->st_size &&
+		    seen[i].changed == st->st_ctime)
 			return false;
-	next = (next + 1) % FILES_TOLD;
-	told[next].dev = st->st_dev;
-	told[next].ino = st->st_ino;
-	told[next].size = st->st_size;
-	told[next].changed = st->st_ctime;
+	next = (next + 1) % FILES_SEEN;
+	seen[next].dev = st->st_dev;
+	seen[next].ino = st->st_ino;
+	seen[next].size = st->st_size;
+	seen[next].changed = st->st_ctime;
 	return true;
+}
+
+/* Tell of the mistakes, when it is new. */
+static void
+lines_report(const struct lines *l, const char *file)
+{
+	struct lines all = *l;
+	struct verifier v;
+	const char *line, *why;
+	int shown = 0;
+	size_t n;
+
+	if (!is_new(&l->st))
+		return;
+	while (shown < SHOWN && lines_next(&all, &line, &n))
+		if (line_read(&v, line, n, &why) == -1 && ++shown)
+			log_line("%s:%d: %s: the line is left out", file, all.number, why);
 }
 
 /* ---- we are the server -------------------------------------------------------------- */
@@ -455,8 +479,8 @@ auth_free(struct auth *a)
 	free(a);
 }
 
-/* Who is not known has what cannot be told from somebody else's.  His salt comes
- * from a key that nobody knows and a restart does not change; no AuthMessage
+/* What he has who is not known: it cannot be told from somebody else's.  The salt
+ * comes from a key that nobody knows and a restart does not change; no AuthMessage
  * begins with that octet. */
 static void
 verifier_invent(struct verifier *v, const struct verifier *first, const char *name)
@@ -465,6 +489,7 @@ verifier_invent(struct verifier *v, const struct verifier *first, const char *na
 	unsigned char salt[2 * SHA256_OCTETS];
 	struct hmac h;
 
+	memset(v, 0, sizeof *v);
 	hmac_begin(&h, first->salt_n > 0 ? first->server : process_key(), SHA256_OCTETS);
 	hmac_add(&h, &mark, 1);
 	hmac_add(&h, name, strlen(name));
@@ -473,45 +498,51 @@ verifier_invent(struct verifier *v, const struct verifier *first, const char *na
 	v->iterations = first->salt_n > 0 ? first->iterations : ITERATIONS_MIN;
 	v->salt_n = first->salt_n > 0 ? first->salt_n : SALT_MADE;
 	memcpy(v->salt, salt, v->salt_n);
-	octets_random(v->stored, sizeof v->stored);
-	octets_random(v->server, sizeof v->server);
+}
+
+/* Go through all lines; those that are neither the first nor his are read as far
+ * as the name. */
+static void
+lines_search(struct auth *a, struct lines *l)
+{
+	struct verifier v, his, first;
+	const char *line, *at, *why;
+	size_t n, length = strlen(a->account);
+	bool same;
+
+	memset(&his, 0, sizeof his);
+	first = his;
+	while (lines_next(l, &line, &n)) {
+		at = line;
+		same = until(&at, line + n, ':') == (long)length && octets_same(line, a->account, length) && !a->known;
+		if ((!same && first.salt_n > 0) || line_read(&v, line, n, &why) < 1)
+			continue;
+		if (first.salt_n == 0)
+			first = v;
+		if (same) {
+			his = v;
+			a->known = true;
+		}
+	}
+	verifier_invent(&a->v, &first, a->account);
+	if (a->known)
+		a->v = his;
 }
 
 /* His verifier, or one that is as good as that; false: the file cannot be read. */
 static bool
 look_up(struct auth *a)
 {
-	size_t length = strlen(a->account);
-	struct verifier v, first = { 0 };
 	struct lines l;
-	const char *name, *why = lines_open(&l, a->passwords);
-	bool readable = why == NULL;
-	int shown = SHOWN;
-	long n;
+	const char *why = lines_open(&l, a->passwords);
 
-	if (!readable)
+	if (why == NULL) {
+		lines_report(&l, a->passwords);
+		lines_search(a, &l);
+	} else
 		log_line("%s: %s: nobody can authenticate", a->passwords, why);
-	while (readable && (n = lines_next(&l, &name, &v, &why)) != 0) {
-		if (n == -1) {
-			if (shown == SHOWN && !untold(&l.st))
-				shown = 0;
-			if (shown-- > 0)
-				log_line("%s:%d: %s: the line is left out", a->passwords, l.number, why);
-			continue;
-		}
-		if (first.salt_n == 0)
-			first = v;
-		if ((size_t)n == length && octets_same(name, a->account, length) && !a->known) {
-			a->v = v;
-			a->known = true;
-		}
-	}
-	if (!a->known)
-		verifier_invent(&a->v, &first, a->account);
 	lines_close(&l);
-	wipe(&v, sizeof v);
-	wipe(&first, sizeof first);
-	return readable;
+	return why == NULL;
 }
 
 /* ---- a password itself ---- */
