@@ -27,12 +27,14 @@ struct act {
 
 /* ---- a password, from somebody ------------------------------------------------------ */
 
-static volatile sig_atomic_t signalled;
+static struct termios shown;		/* the terminal, as it was */
 
+/* The signal comes again, and then nobody catches it. */
 static void
 on_signal(int number)
 {
-	signalled = number;
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
+	raise(number);
 }
 
 /* One line of standard input, and nothing behind it: why not, or NULL. */
@@ -61,29 +63,28 @@ line_take(char line[PASSWORD_OCTETS + 2])
 static const char *
 line_ask(const char *question, char line[PASSWORD_OCTETS + 2])
 {
-	static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP };
-	struct sigaction ours, before[sizeof signals / sizeof *signals];
-	struct termios open, hidden;
+	static const int signals[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP };
+	struct sigaction a, before;
+	struct termios hidden;
 	const char *why;
 
-	if (tcgetattr(STDIN_FILENO, &open) == -1)
+	if (tcgetattr(STDIN_FILENO, &shown) == -1)
 		return line_take(line);
-	memset(&ours, 0, sizeof ours);
-	sigemptyset(&ours.sa_mask);
-	ours.sa_handler = on_signal;
+	memset(&a, 0, sizeof a);
+	sigemptyset(&a.sa_mask);
+	a.sa_handler = on_signal;
+	a.sa_flags = (int)SA_RESETHAND;
 	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		sigaction(signals[i], &ours, &before[i]);
-	hidden = open;
+		if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+			sigaction(signals[i], &a, NULL);
+	hidden = shown;
 	hidden.c_lflag &= ~(tcflag_t)ECHO;
 	hidden.c_lflag |= ECHONL;
+	hidden.c_cc[VSUSP] = _POSIX_VDISABLE;
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &hidden);
 	fputs(question, stderr);
 	why = line_take(line);
-	tcsetattr(STDIN_FILENO, TCSAFLUSH, &open);
-	for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-		sigaction(signals[i], &before[i], NULL);
-	if (signalled != 0)
-		raise(signalled);
+	tcsetattr(STDIN_FILENO, TCSAFLUSH, &shown);
 	return why;
 }
 
