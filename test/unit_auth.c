@@ -10,6 +10,7 @@
 #define RFC_FIRST  "n,,n=user,r=" CLIENT
 #define RFC_REPLY  "r=" NONCE ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
 #define RFC_FINAL  "c=biws,r=" NONCE ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+#define ZEROS      "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 #define RFC_SIGNED "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 static const char *
@@ -132,6 +133,48 @@ wrong_turns(void)
 	CHECK(said(MECH_SCRAM, encode("n,,n=user,r=x\0y", 15), NULL, NULL) == AUTH_MALFORMED);
 }
 
+/* One who knows the password, but says this: `final' with a proof that fits it. */
+static const char *
+forged(const char *bare, const char *final)
+{
+	static char text[1000];
+	unsigned char salt[16], salted[SHA256_OCTETS], client[SHA256_OCTETS], stored[SHA256_OCTETS], proof[SHA256_OCTETS];
+	struct pbkdf2 p;
+	int n;
+
+	CHECK(base64_decode(salt, "W22ZaJ0SNY7soEsUEjb6gQ==", 21 + 3) == 16);
+	pbkdf2_begin(&p, "pencil", 6, salt, sizeof salt, 4096);
+	CHECK(pbkdf2_step(&p, 4096, salted));
+	hmac(salted, sizeof salted, "Client Key", 10, client);
+	sha256(client, sizeof client, stored);
+	n = snprintf(text, sizeof text, "%s,%s,%s", bare, RFC_REPLY, final);
+	hmac(stored, sizeof stored, text, (size_t)n, proof);
+	for (int i = 0; i < SHA256_OCTETS; i++)
+		proof[i] ^= client[i];
+	snprintf(text, sizeof text, "%s,p=%s", final, encode((char *)proof, sizeof proof));
+	return b64(text);
+}
+
+static void
+forgeries(void)
+{
+	static const char bare[] = "n=user,r=" CLIENT;
+	static const struct { const char *header, *final; enum auth_result want; } cases[] = {
+		{ "n,,", "c=biws,r=" NONCE, AUTH_DONE }, { "y,,", "c=eSws,r=" NONCE, AUTH_DONE }, { "n,,", "c=biws,r=" NONCE ",x=y", AUTH_DONE },
+		{ "n,a=user,", "c=bixhPXVzZXIs,r=" NONCE, AUTH_DONE }, { "n,a=root,", "c=bixhPXJvb3Qs,r=" NONCE, AUTH_FAILED },
+		{ "y,,", "c=biws,r=" NONCE, AUTH_FAILED }, { "n,a=user,", "c=biws,r=" NONCE, AUTH_FAILED },
+		{ "n,,", "c=biws,r=" CLIENT, AUTH_FAILED }, { "n,,", "c=biws,r=" CLIENT "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k1", AUTH_FAILED },
+	};
+	char first[100];
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		snprintf(first, sizeof first, "%s%s", cases[i].header, bare);
+		test_case = cases[i].final;
+		CHECK(said(MECH_SCRAM, b64(first), forged(bare, cases[i].final), "") == cases[i].want);
+	}
+	test_case = "";
+}
+
 /* Nothing but the very messages goes through. */
 static void
 mutations(void)
@@ -235,6 +278,9 @@ wrong_servers(void)
 	test_case = "";
 	s = example_client();				/* out of turn */
 	CHECK(sasl_take(s, b64(RFC_REPLY)) == 0 && sasl_take(s, b64(RFC_SIGNED)) == -1 && !sasl_trusts(s));
+	sasl_free(s);
+	s = example_client();				/* when nothing is known yet */
+	CHECK(sasl_take(s, b64(RFC_REPLY)) == 0 && sasl_take(s, b64("v=" ZEROS)) == -1 && !sasl_trusts(s));
 	sasl_free(s);
 	s = example_client();
 	CHECK(sasl_take(s, "*") == -1);
@@ -455,6 +501,8 @@ write_accounts(const char *before, const char *password)
 static void
 remembered(void)
 {
+	char two[400];
+
 	write_accounts(RFC_LINE, "first");
 	CHECK(turns_of("cached", "wrong", AUTH_FAILED) == 4 && turns_of("cached", "wrong", AUTH_FAILED) == 4);
 	CHECK(turns_of("cached", "first", AUTH_DONE) == 4 && turns_of("cached", "first", AUTH_DONE) == 0);
@@ -467,6 +515,13 @@ remembered(void)
 	CHECK(turns_of("cached", "first", AUTH_FAILED) == 4 && turns_of("cached", "second", AUTH_DONE) == 4);
 	test_write("passwords", "", 0);
 	CHECK(turns_of("cached", "second", AUTH_FAILED) == 4);
+	write_accounts("", "third");			/* the first of two holds */
+	snprintf(two, sizeof two, "%s", test_read("passwords"));
+	write_accounts(two, "fourth");
+	CHECK(turns_of("cached", "third", AUTH_DONE) == 4 && turns_of("cached", "fourth", AUTH_FAILED) == 4);
+	memcpy(two, "Cached", 6);			/* the same verifier, by another name */
+	write_accounts(two, "third");
+	CHECK(turns_of("Cached", "third", AUTH_DONE) == 4 && turns_of("cached", "third", AUTH_DONE) == 4);
 }
 
 /* ---- who has an account? ------------------------------------------------------------------ */
@@ -498,8 +553,6 @@ seen(struct buf *b, enum mechanism m, const char *who, const char *format, const
 	buf_addf(b, "\n");
 	auth_free(a);
 }
-
-#define ZEROS "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
 static void
 indistinguishable(void)
@@ -754,6 +807,7 @@ main(void)
 	example_server(true);
 	example_server(false);
 	wrong_turns();
+	forgeries();
 	mutations();
 	example_as_client();
 	wrong_servers();
