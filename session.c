@@ -482,10 +482,13 @@ do_starttls(struct session *s, const struct verb *v, char *argument)
 static void
 do_auth(struct session *s, const struct verb *v, char *argument)
 {
+	size_t n = strlen(argument);
+
 	if (*argument == '\0')
 		reply(s, R_SYNTAX, v->syntax);
 	else
 		login_begin(s, argument);
+	wipe(argument, n);
 }
 
 static void
@@ -589,11 +592,12 @@ command(struct session *s, char *line, size_t n)
 
 /* One line of AUTH: it is nobody's business. */
 static void
-response(struct session *s, const char *line, size_t n)
+response(struct session *s, char *line, size_t n)
 {
 	s->exchange.received += (long long)n + 2;
 	reply_trace(s, '>', "(not shown)", 11, "RFC 4954 4");
 	login_line(s, strlen(line) == n ? line : "\x7f");
+	wipe(line, n);
 }
 
 /* One command, if a whole line is there.  0 when there is none. */

@@ -14,7 +14,7 @@ layers='
 	watch: spool message log
 	wizard: check spool config disk log
 	check: route config dns address conn disk log auth
-	session: login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	session: digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
 	password: auth config disk digest log
 	receive: tls address config conn log message policy reply spool

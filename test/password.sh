@@ -27,7 +27,7 @@ wrong() {
 
 cat >conf <<'E'
 resolver 127.0.0.1:1
-server one { general { listen 127.0.0.1:0; mailroot one }; access { passwords accounts }; domain one.example default }
+server one { general { listen 127.0.0.1:0; mailroot one }; access { passwords accounts; clear-text-passwords yes }; domain one.example default }
 E
 
 # --- one after the other ---

@@ -5,7 +5,7 @@ need python3
 
 cat >conf <<'E'
 resolver 127.0.0.1:1
-server one { general { listen 127.0.0.1:0; mailroot one }; access { passwords accounts }; domain one.example default }
+server one { general { listen 127.0.0.1:0; mailroot one }; access { passwords accounts; clear-text-passwords yes }; domain one.example default }
 E
 cat >type.py <<'E'
 import os, pty, select, signal, sys, termios, time

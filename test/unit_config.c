@@ -160,11 +160,8 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:4: log-fields: only a w3c log can choose\nc.conf:5: log-local-time: only a w3c log can choose\n" },
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
-	/* not in this build yet */
-	{ SERVER HOME "access { certificate a b; require-tls yes }\n}\n",
-	  "c.conf:3: 'certificate' is not in this build yet\nc.conf:3: 'require-tls' is not in this build yet\n" },
 	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
-	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not*\nc.conf:5: operators: this system has no user 'no-such-user'\n"
+	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
 	{ "user a\nuser b\nchroot\nchroot /a /b\n" SERVER HOME "}\n", "c.conf:2: user: already set on line 1\n"
 	  "c.conf:3: chroot: wants one value, got 0\nc.conf:4: chroot: already set on line 3\n" },
@@ -375,7 +372,7 @@ values(void)
 	    "  mailroot \"a b\"; connections unlimited; connections-per-client 7; timeout 90s\n"
 	    "  log w3c 20M \"l l\"; log-fields cs-username date time; log-local-time yes }\n"
 	    "  access {\n    connect all-except 192.0.2.0/24\n    connect all-except 2001:db8::/32 .B\303\274cher.Example # more\n"
-	    "    relay only 127.0.0.0/8 ::1; open-relay no; tarpit 10m\n"
+	    "    relay only 127.0.0.0/8 ::1; open-relay no; tarpit 10m;"
 	    "    passwords p; clear-text-passwords yes; authenticate login plain; relay-authenticated no\n  }\n"
 	    "  messages { max-size 3K; max-session 2G; max-recipients 12; badmail /b; line-endings reject\n"
 	    "    extensions -DSN -PIPELINING; extensions -HELP; per-connection 3; ndr-copy-to ops; badmail-limit 5M 1h }\n"
