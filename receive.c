@@ -177,7 +177,6 @@ tx_take(struct session *s, const char *octets, size_t n, size_t *used)
 	if (answer == -1) {
 		tx->m->error = ENOMEM;
 		*used = n;
-		answer = 0;
 	}
 	if (tx->content.size <= s->conf->max_size)
 		content_write(s);
@@ -251,7 +250,10 @@ step_data(struct session *s)
 	ended = tx_take(s, octets, n, &used);
 	conn_consume(&s->conn, used);
 	s->exchange.received += (long long)used;
-	if (s->tx->content.stray && s->conf->line_endings == ENDINGS_REJECT) {
+	if (ended == -1) {		/* and where it ends is not known any more */
+		tx_end(s);
+		reply_close(s, R_MEMORY);
+	} else if (s->tx->content.stray && s->conf->line_endings == ENDINGS_REJECT) {
 		receive_stray(s);
 	} else if (ended) {
 		snprintf(text, sizeof text, ". (%lld octets)", s->tx->content.size);
