@@ -63,7 +63,7 @@ REST = console.o \
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
 	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest test/unit_auth
-TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate test/silent
+TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate test/silent test/volley
 
 LINK = $(LDLIBS) $$(cat tls.libs)
 

@@ -42,6 +42,8 @@ named() {
 clear_out() { rm -f m/Drop/* m/Queue/*.txt; rm -f m/Queue/*.eml; }
 reports() { grep -l '^Action: '"$1" m/Drop/*.eml 2>/dev/null; }
 
+FAULT_FILE=$T/fault CLOCK_FILE=$T/clock; export FAULT_FILE CLOCK_FILE
+: >fault; echo 0 >clock
 start_server conf
 mail '<one@example.org>'
 is "$(named m/Drop)" 'a@example.org ORCPT=rfc822;one@example.org ' 'one'
@@ -76,6 +78,13 @@ printf '%s\n' 'x-sender: one@example.org' 'x-receiver: nobody@example.org' 'From
 wait_for '[ -n "$(reports failed)" ]'
 grep -q '^x-receiver: a@example.org' $(reports failed) || fail 'a report is not expanded'
 clear_out
+# That a list has been expanded is said by nobody but us: these are not done.
+printf '%s\n' 'x-sender: one@example.org' 'x-receiver: c@example.org' 'x-receiver-args: EXPANDED' 'x-receiver: sales@example.org' \
+	'x-receiver-args: NOTIFY=NEVER expanded' 'From: a@example.org' 'Subject: the letter' '' x >note; mv note m/Pickup/three
+wait_for '[ -n "$(ls m/Drop)" ] && [ -z "$(ls m/Queue m/Pickup | grep eml)" ]'
+is "$(tr -d '\r' <"$(letters m/Drop)" | sed -n 's/^x-receiver: \(.*\)@.*/\1/p' | tr '\n' ' ')" 'c a b c ' 'who has it'
+[ -z "$(ls m/Badmail)" ] || fail 'it is set aside'
+clear_out
 ok 'Pickup, reports'
 
 # --- a list, and NOTIFY ---
@@ -106,6 +115,25 @@ for i in 'Original-Recipient: rfc822;one@example.org' 'Final-Recipient: rfc822;a
 done
 clear_out
 ok 'lists'
+
+# --- a list, and a disk that will not take its report: it is expanded when there is one ---
+
+case ${SMTPD##*/} in smtpd-test*)
+	ahead=0
+	for i in 'open 1' 'open 2' 'open 3' 'open 4' 'write 3' 'write 4' 'write 5' 'write 6'; do
+		echo "$i EIO" >fault.new; mv fault.new fault
+		printf '%s\n' 'EHLO x' 'MAIL FROM:<a@example.org>' 'RCPT TO:<sales> NOTIFY=SUCCESS' DATA 'Subject: the letter' '' x . QUIT | say >said
+		: >fault
+		ahead=$((ahead + 7200)); echo $ahead >clock.new; mv clock.new clock
+		if grep -q '^250 2.6.0' said; then
+			echo QUIT | say >/dev/null
+			wait_for '[ -n "$(reports expanded)" ] && [ -z "$(ls m/Queue)" ]'
+		fi
+		clear_out
+	done
+	grep -q 'bounce of=.* action=expanded' server.log || fail 'none was reported'
+	ok 'a disk that fails'
+esac
 
 # --- bounds ---
 

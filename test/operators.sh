@@ -43,6 +43,8 @@ may 4712 status 0;              is "$(grep -c '^"' said)" 1 'servers that a grou
 may 4713 'status -S two' 0;     may 4713 'status -S one' 77
 may 4711 'queue' 0;             may 4711 'stop two' 1;     may 4711 'pause one' 0; may 4711 'resume all' 0
 may 4713 shutdown 77;           may 4711 reload 0
+may 4713 'status metrics' 77;   may 4711 'status metrics' 0
+may 4711 'reload -S two' 0
 conf 'operators no-such-user' '@no-such-group'
 may 0 reload 78;                grep -q "operators: this system has no user 'no-such-user'" said || fail "$(cat said)"
 grep -q "operators: this system has no group '@no-such-group'" said || fail "$(cat said)"

@@ -423,6 +423,28 @@ bodies(void)
 	test_case = "";
 }
 
+/* A word of the parameters is dropped wherever it stands, and no other. */
+static void
+dropped(void)
+{
+	static const struct { const char *args, *left; } cases[] = {
+		{ "", "" }, { "EXPANDED", "" }, { "expanded", "" }, { "EXPANDED EXPANDED", "" }, { "EXPANDED A=B", "A=B" },
+		{ "A=B EXPANDED C=D", "A=B C=D" }, { "EXPANDED A=B EXPANDED", "A=B " }, { "EXPANDEDX XEXPANDED A=EXPANDED", NULL },
+		{ "EXPAND", NULL }, { "A=B  EXPANDED  C=D", "A=B  C=D" },
+	};
+	char args[60];
+
+	args_drop(NULL, "EXPANDED");
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		test_case = cases[i].args;
+		strcpy(args, test_case);
+		args_drop(args, "EXPANDED");
+		CHECK(strcmp(args, cases[i].left ? cases[i].left : test_case) == 0);
+		CHECK(!args_have(args, "EXPANDED"));
+	}
+	test_case = "";
+}
+
 int
 main(void)
 {
@@ -438,5 +460,6 @@ main(void)
 	compose_large();
 	compose_without_memory();
 	bodies();
+	dropped();
 	return test_end();
 }
