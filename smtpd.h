@@ -1415,6 +1415,8 @@ extern const char *auth_nonce;		/* tests set it: the next ones are this; else NU
 /* Make the folders, take the lock, recover.  NULL when it cannot, with the
  * reason in why. */
 struct spool *spool_open(const struct server *s, char *why, size_t size);
+/* Only make the mailroot, if it is missing; -1 and why not. */
+int spool_mailroot(const struct server *s, char *why, size_t size);
 void spool_close(struct spool *sp);	/* idempotent on NULL */
 /* One whose commit ends in Pickup, for somebody who may add files there and no
  * more; the server need not run.  NULL with errno. */

@@ -822,16 +822,14 @@ mailroot_lock(struct spool *sp, char *why, size_t size)
 	sp->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
 	if (sp->lock != -1 && fcntl(sp->lock, F_SETLK, &l) == 0)
 		return 0;
-	snprintf(why, size, errno == EAGAIN || errno == EACCES ?
-	    "another smtpd is using %s" : "%s cannot be locked", path);
+	snprintf(why, size, sp->lock != -1 && (errno == EAGAIN || errno == EACCES) ?
+	    "another smtpd is using %s" : "%s cannot be locked: %s", path, strerror(errno));
 	return -1;
 }
 
-static int
-folders_make(struct spool *sp, char *why, size_t size)
+int
+spool_mailroot(const struct server *s, char *why, size_t size)
 {
-	const struct server *s = sp->server;
-
 	if (strlen(s->mailroot) >= FOLDER_SIZE) {
 		snprintf(why, size, "the mailroot's path is too long");
 		return -1;
@@ -842,7 +840,13 @@ folders_make(struct spool *sp, char *why, size_t size)
 		snprintf(why, size, "%s cannot be made: %s", s->mailroot, strerror(errno));
 		return -1;
 	}
-	if (mailroot_lock(sp, why, size) == -1)
+	return 0;
+}
+
+static int
+folders_make(struct spool *sp, char *why, size_t size)
+{
+	if (spool_mailroot(sp->server, why, size) == -1 || mailroot_lock(sp, why, size) == -1)
 		return -1;
 	for (int f = 0; f < FOLDERS; f++)
 		if (folder_make(sp, (enum folder)f, why, size) == -1)

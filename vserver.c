@@ -565,12 +565,18 @@ vservers_bind(const struct config *c)
 	return answer;
 }
 
-/* Its mailroot is opened, unless it is to stand still; -1: it cannot be. */
+/* Its mailroot is opened or, if it is to stand still, just there, for the
+ * operators' socket and word; -1: it cannot be. */
 static int
 vserver_begin(struct vserver *v)
 {
 	enum vstate state = state_read(v);
+	char why[1200];
 
+	if (state == STOPPED && spool_mailroot(v->conf, why, sizeof why) == -1) {
+		log_line("smtpd: \"%s\": %s", v->conf->name, why);
+		return -1;
+	}
 	if (state != STOPPED && vserver_open(v) == -1)
 		return -1;
 	v->state = state;
