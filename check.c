@@ -560,6 +560,21 @@ check_host(const struct config *c)
 	check_made(c, "control", c->control);
 }
 
+static bool
+missing(const struct server *s)
+{
+	return access(s->mailroot, F_OK) == -1 && errno == ENOENT;
+}
+
+/* What the start does, before it becomes another user. */
+static void
+check_start(const struct server *s)
+{
+	check_listeners(s);
+	if (missing(s))
+		check_folders(s);
+}
+
 static void
 check_passwords(const struct server *s)
 {
@@ -587,7 +602,8 @@ check_server(const struct server *s)
 		say(OK, NULL, "server \"%s\" runs, as process %ld", s->name, running);
 	else
 		say(OK, NULL, "server \"%s\" does not run", s->name);
-	check_folders(s);
+	if (!missing(s))
+		check_folders(s);
 	check_hostname(s);
 	check_passwords(s);
 	check_domains(s);
@@ -601,9 +617,14 @@ check(const char *file)
 	random_open();
 	if ((c = config_load(file)) == NULL)
 		return EX_CONFIG;
-	check_host(c);
+	config_identify(c);
+	if (process_unsaid())
+		say(NOTE, NULL, "root is not who it serves as: say 'user NAME' here, or -u NAME at the start; what follows is tried as root");
 	for (const struct server *s = c->servers; s != NULL; s = s->next)
-		check_listeners(s);
+		check_start(s);
+	if (geteuid() == 0)
+		process_become();
+	check_host(c);
 	check_resolvers(c);
 	for (const struct server *s = c->servers; s != NULL; s = s->next)
 		check_server(s);

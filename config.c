@@ -742,6 +742,18 @@ config_place(const struct config *c, const char *name)
 	return *config_said(c->said, TOP, name, &(struct place){ "built-in", 0 });
 }
 
+void
+config_identify(const struct config *c)
+{
+	struct place p = config_place(c, "user");
+	const char *why = c->user == NULL || process_told() ? NULL : process_user(c->user);
+
+	if (why == NULL)
+		return;
+	log_line("%s:%d: user: '%s': %s", p.file, p.line, text_shown(c->user), why);
+	exit(EX_CONFIG);
+}
+
 const struct domain *
 config_domain(const struct server *s, const char *name)
 {

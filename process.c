@@ -248,6 +248,12 @@ process_user(const char *spec)
 	return NULL;
 }
 
+bool
+process_told(void)
+{
+	return who.told;
+}
+
 /* Are we already who we are to be? */
 static bool
 myself(void)
@@ -255,10 +261,16 @@ myself(void)
 	return who.uid == geteuid() && (!who.group || who.gid == getegid());
 }
 
+bool
+process_unsaid(void)
+{
+	return geteuid() == 0 && !who.told && getpid() != 1;
+}
+
 void
 process_may(const char *root)
 {
-	if (geteuid() == 0 && !who.told && getpid() != 1)
+	if (process_unsaid())
 		die(EX_NOPERM, "will not serve as root: name a user to become, by 'user NAME' in the configuration or -u NAME "
 		    "(which may be root, if that is meant)");
 	if (geteuid() != 0 && who.told && !myself())
@@ -296,15 +308,15 @@ process_folder(const char *path)
 	close(fd);
 }
 
-void
+bool
 process_become(void)
 {
 	if (!who.told || myself())
-		return;
+		return false;
 	if (setgroups(1, &who.gid) == -1 || setgid(who.gid) == -1 || setuid(who.uid) == -1)
 		die(EX_OSERR, "cannot become user %ld, group %ld: %s", (long)who.uid, (long)who.gid, strerror(errno));
 	if (who.uid != 0 && (setuid(0) != -1 || seteuid(0) != -1 || getuid() != who.uid || geteuid() != who.uid ||
 	    getgid() != who.gid || getegid() != who.gid || (who.gid != 0 && setegid(0) != -1)))
 		die(EX_OSERR, "has become user %ld and could become root again; it ends instead", (long)who.uid);
-	log_line("smtpd: running as user %ld, group %ld", (long)who.uid, (long)who.gid);
+	return true;
 }

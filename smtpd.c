@@ -40,8 +40,7 @@
 #define FOREVER        (3600 * 1000LL)
 
 static const char *config_file;		/* or NULL: the embedded default */
-static bool only_check, in_syslog;	/* options, */
-static const char *user;			/* and that of -u */
+static bool only_check, in_syslog;	/* options */
 static struct config *config;		/* of today */
 static int signal_pipe[2];
 
@@ -320,23 +319,6 @@ command(int count, char **words)
 	return EX_USAGE;
 }
 
-/* Whom to become: by the option, or else by the configuration. */
-static void
-identify(const char *option)
-{
-	const char *spec = option ? option : config->user, *why = spec ? process_user(spec) : NULL;
-	struct place place = config_place(config, "user");
-	char safe[100];
-
-	if (why == NULL)
-		return;
-	text_safe(safe, sizeof safe, spec, strlen(spec));
-	if (option != NULL)
-		die(EX_CONFIG, "-u %s: %s", safe, why);
-	log_line("%s:%d: user: '%s': %s", place.file, place.line, safe, why);
-	exit(EX_CONFIG);
-}
-
 /* Nobody is heard before root is given up. */
 static void
 begin(void)
@@ -347,7 +329,8 @@ begin(void)
 	process_confine(config->chroot);
 	for (const struct server *s = config->servers; s != NULL; s = s->next)
 		process_folder(s->mailroot);
-	process_become();
+	if (process_become())
+		log_line("smtpd: running as user %ld, group %ld", (long)geteuid(), (long)getegid());
 	if (!bound || vservers_open() == -1)
 		die(EX_UNAVAILABLE, "no server could be started");
 }
@@ -379,6 +362,7 @@ serve(void)
 static void
 options(int argc, char **argv)
 {
+	const char *why;
 	int option;
 
 	while ((option = getopt(argc, argv, "+f:nsu:vTV")) != -1)
@@ -386,7 +370,10 @@ options(int argc, char **argv)
 		case 'f': config_file = optarg; break;
 		case 'n': only_check = true; break;
 		case 's': in_syslog = true; break;
-		case 'u': user = optarg; break;
+		case 'u':
+			if ((why = process_user(optarg)) != NULL)
+				die(EX_CONFIG, "-u %s: %s", text_shown(optarg), why);
+			break;
 		case 'v': log_verbose = true; break;
 		case 'T': log_tracing = true; break;
 		case 'V': printf("smtpd " SMTPD_VERSION "%s%s\n", tls_built ? ", with TLS by " : ", without TLS", tls_built ? tls_library() : ""); exit(0);
@@ -419,7 +406,7 @@ main(int argc, char **argv)
 		return EX_CONFIG;
 	if (config_secure(config) == -1)
 		return EX_CONFIG;
-	identify(user);
+	config_identify(config);
 	if (in_syslog && !only_check)
 		log_to_syslog();
 	if (!only_check)

@@ -1178,11 +1178,13 @@ void process_begin(void);
 bool process_descriptors(void);
 /* Whom to become: "NAME", "NAME:GROUP", or numbers.  NULL, or why not. */
 const char *process_user(const char *spec);
+bool process_told(void);			/* has it been called? */
+bool process_unsaid(void);		/* we are root, and are not told to serve as root */
 /* Can we, and is it said?  Else this is the end.  root: for process_confine. */
 void process_may(const char *root);
 void process_confine(const char *root);	/* NULL: we see all */
 void process_folder(const char *path);	/* make it if it is missing, for whom we become */
-void process_become(void);
+bool process_become(void);		/* false: we are already */
 /* A listening socket that our parent left us for this address; else -1. */
 int process_socket(const struct addr *a);
 void process_sockets_end(void);		/* close those that nobody has taken, and say so */
@@ -1198,6 +1200,9 @@ struct config *config_load(const char *file);
 /* For who is to serve by it: read the certificates and keys.  -1: what is wrong
  * was printed. */
 int config_secure(struct config *c);
+/* Become whom it says when it is time, unless -u has told us already; it is the
+ * end when there is no such user. */
+void config_identify(const struct config *c);
 /* It is held once by who loaded it, and by all that live by it. */
 void config_hold(struct config *c);
 void config_release(struct config *c);

@@ -300,6 +300,25 @@ done(struct wizard *w)
 
 /* ---- the two ------------------------------------------------------------------------------- */
 
+/* They are his who will serve. */
+static struct spool *
+folders_open(const struct server *s, char *why, size_t size)
+{
+	if (geteuid() == 0) {
+		process_folder(s->mailroot);
+		process_become();
+	}
+	return spool_open(s, why, size);
+}
+
+/* Is it not known yet who that is? */
+static bool
+unsaid(const struct config *c)
+{
+	config_identify(c);
+	return process_unsaid();
+}
+
 static int
 folders_make(const struct wizard *w)
 {
@@ -307,17 +326,21 @@ folders_make(const struct wizard *w)
 	const struct server *s = c ? c->servers : NULL;
 	struct spool *sp = NULL;
 	char why[WHY_SIZE] = "it cannot be read back";
+	bool later;
 
 	while (s != NULL && strcmp(s->name, w->answer[NAME]) != 0)
 		s = s->next;
-	if (s != NULL && (sp = spool_open(s, why, sizeof why)) != NULL)
+	later = s != NULL && unsaid(c);
+	if (later)
+		printf("%s: server \"%s\" is in it now; its folders are made at the start.\n", w->target, s->name);
+	else if (s != NULL && (sp = folders_open(s, why, sizeof why)) != NULL)
 		printf("%s: server \"%s\" is in it now; its folders are in %s.\n", w->target, s->name, s->mailroot);
 	else
 		log_line("%s: server \"%s\" is in it now, but %s", w->target, w->answer[NAME], why);
 	spool_close(sp);
 	if (c != NULL)
 		config_release(c);
-	return sp != NULL ? 0 : EX_CANTCREAT;
+	return sp != NULL || later ? 0 : EX_CANTCREAT;
 }
 
 int

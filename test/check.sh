@@ -41,7 +41,7 @@ general='general { listen 127.0.0.1:0; hostname mail.here.example; mailroot m'
 # check STATUS ARG ...: out has what it said, each line in one piece.
 check() {
 	want=$1; shift
-	limit 30 "$SMTPD" check "$@" >raw 2>err; got=$?
+	limit 30 "$SMTPD" check $ME "$@" >raw 2>err; got=$?
 	awk '/^      / { sub(/^ +/, " "); printf "%s", $0; next } { printf "%s%s", (NR > 1 ? "\n" : ""), $0 } END { print "" }' raw >out
 	[ $got = "$want" ] || { cat raw err >&2; fail "status $got, not $want: check $*"; }
 }
@@ -260,6 +260,12 @@ if [ -n "$other" ]; then
 	SMTPD_AS -f disk.conf >raw && fail 'somebody else may use the folders'
 	tr '\n' ' ' <raw | tr -s ' ' >out
 	says '.*FAULT disk.conf:4: m/fine is not ours to read and write'
+	ME=; chown 0:0 m/fine
+	note 'root is not who it serves as' -f fine.conf
+	{ sed 1q fine.conf; echo 'user 54321'; sed 1d fine.conf; } >user.conf
+	fault 'user.conf:5: m/fine is not ours to read and write' -f user.conf
+	sed 's,m/fine,made,' user.conf >made.conf
+	check 0 -f made.conf; says 'ok    mailroot made is not there, and will be made'
 fi
 sed 's,127.0.0.1:0,127.0.0.1:1,; s,m/fine,m/new,' fine.conf >root.conf
 if [ "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)" -gt 1 ]; then

@@ -12,8 +12,8 @@ layers='
 	sendmail: check route session receive parameter policy spool view message config process dns address conn log
 	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
 	watch: spool message log
-	wizard: check spool config disk log
-	check: route config dns address conn disk log auth
+	wizard: check spool config process disk log
+	check: route config process dns address conn disk log auth
 	session: digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
 	password: auth config disk digest log
@@ -37,7 +37,7 @@ layers='
 	policy: message config names address log
 	message: address log
 	route: config dns address conn log
-	config: tls value settings address disk log names
+	config: tls value settings address process disk log names
 	value: tls settings address log
 	names: address disk log
 	process: address conn log

@@ -11,7 +11,7 @@
 # wizard STATUS ARG ...: with its standard input, out and err are what it said.
 wizard() {
 	want=$1; shift
-	"$SMTPD" "$@" >out 2>err; got=$?
+	"$SMTPD" $ME "$@" >out 2>err; got=$?
 	[ $got = "$want" ] || { cat out err >&2; fail "status $got, not $want: $*"; }
 }
 says() { grep -qF -- "$1" err || { cat err >&2; fail "it does not say: $1"; }; }
@@ -195,6 +195,19 @@ for i in new-server 'new-domain x'; do
 	says "smtpd.conf:2: unknown directive 'lisen'"; says 'smtpd.conf:3: domain: wants'; untouched "$i, with mistakes"
 done
 wizard 78 -f nothere.conf new-domain x; says 'nothere.conf: No such file'
+
+# --- by root: the folders are whose they will be ---
+
+if [ "$(id -u)" = 0 ]; then
+	printf 'user 54321:54322\n' >his.conf
+	"$SMTPD" -f his.conf new-server his 127.0.0.1:0 his his.example >out 2>err || fail "$(cat err)"
+	is "$(find his -user 54321 -group 54322 | wc -l | tr -d ' ')" 7 'what is of the user, of 5 folders, the mailroot and its lock'
+	"$SMTPD" -f nobody.conf new-server his 127.0.0.1:0 whose his.example >out 2>err || fail "$(cat err)"
+	grep -q 'its folders are made at the start' out && [ ! -e whose ] || fail 'folders for nobody'
+	mkdir roots
+	"$SMTPD" -f his.conf new-server roots 127.0.0.1:0 roots his.example >out 2>err && fail "folders in root's"
+	says 'roots/.lock cannot be locked: Permission denied'
+fi
 
 case ${SMTPD##*/} in
 smtpd-test*)
