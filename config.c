@@ -375,7 +375,7 @@ file_read(struct parser *p, const char *file)
 		why = disk_text(file, &read, CONFIG_OCTETS);
 	if (why == NULL)
 		text_read(p, file, text->data ? text->data : "", text->len);
-	else if (p->r.place.file != NULL)
+	else if (p->r.place.file != NULL || p->r.why != NULL)
 		complain(&p->r, "%s: %s", text_shown(file), why);
 	else {
 		log_line("%s: %s", text_shown(file), why);
@@ -654,8 +654,9 @@ check_server(struct reading *r, struct server *s)
 		complain_at(r, place_of(s, MESSAGES, "max-session"), "max-session is smaller than max-size");
 }
 
+/* Only read. */
 static struct config *
-load(struct parser *p, const char *file)
+text_load(struct parser *p, const char *file)
 {
 	struct config *c = memory(NULL, sizeof *c);
 
@@ -670,6 +671,14 @@ load(struct parser *p, const char *file)
 		file_read(p, file);
 	else
 		embedded_read(p);
+	return c;
+}
+
+static struct config *
+load(struct parser *p, const char *file)
+{
+	struct config *c = text_load(p, file);
+
 	for (struct server *s = c->servers; s != NULL; s = s->next)
 		check_server(&p->r, s);
 	if (c->servers == NULL && c->errors == 0 && p->r.why == NULL) {
@@ -704,6 +713,22 @@ config_try(const char *file, const char *instead, const struct buf *with, char *
 	p.r.why = why;
 	p.r.why_size = size;
 	return load(&p, file);
+}
+
+struct config *
+config_sketch(const char *file)
+{
+	struct parser p;
+	char why[1];
+
+	memset(&p, 0, sizeof p);
+	p.r.why = why;
+	p.r.why_size = sizeof why;
+	text_load(&p, file);
+	if (p.r.config->control != NULL || p.r.config->servers != NULL)
+		return p.r.config;
+	config_release(p.r.config);
+	return NULL;
 }
 
 /* ---- certificates and keys ------------------------------------------------------------------ */

@@ -75,6 +75,23 @@ show_all(struct buf *b)
 
 /* ---- the running server ---------------------------------------------------------------- */
 
+/* It runs on whatever is in the file by now.  -1: no server does. */
+static int
+server_connect(const char *file)
+{
+	struct config *c = config_sketch(file);
+	char path[PATH_SIZE];
+	int fd;
+
+	if (c == NULL)
+		return -1;
+	fd = conn_local(control_path(c, path), SOCK_STREAM, LOCAL_WAIT);
+	if (fd == -1 && errno == EACCES)
+		die(EX_NOPERM, "%s: %s", path, strerror(errno));
+	config_release(c);
+	return fd;
+}
+
 static int
 ask(int fd, const char *line)
 {
@@ -108,18 +125,53 @@ become_owner(const struct config *c)
 		die(EX_NOPERM, "cannot act as the owner of %s: %s", c->servers->mailroot, strerror(errno));
 }
 
+/* Can its Queue be looked at?  0; or a status, and it is said why not. */
 static int
-alone(const struct config *c, const char *line)
+look(const struct server *s)
+{
+	char folder[FOLDER_SIZE], here[PATH_SIZE];
+
+	if (config_folder(s, QUEUE, folder) == -1 || access(folder, R_OK | X_OK) == 0 ||
+	    (errno == ENOENT && access(s->mailroot, R_OK | X_OK) == 0)) {
+		vservers_look(s);
+		return 0;
+	}
+	if (errno != ENOENT) {
+		log_line("smtpd: \"%s\" is not running, and %s: %s", s->name, folder, strerror(errno));
+		return EX_NOPERM;
+	}
+	if (*s->mailroot == '/' || getcwd(here, sizeof here) == NULL)
+		log_line("smtpd: \"%s\" is not running, and has no mailroot %s yet", s->name, s->mailroot);
+	else
+		log_line("smtpd: \"%s\" is not seen from here: there is no %s in %s; ask from where it is started", s->name, s->mailroot, here);
+	return EX_UNAVAILABLE;
+}
+
+/* All, or one; the status that those leave who cannot be looked at. */
+static int
+look_all(const struct config *c, const char *server)
+{
+	int status = 0, bad;
+
+	for (const struct server *s = c->servers; s != NULL; s = s->next)
+		if ((server == NULL || strcmp(s->name, server) == 0) && (bad = look(s)) != 0)
+			status = bad;
+	return status;
+}
+
+static int
+alone(const struct config *c, const char *server, const char *line)
 {
 	struct request r;
-	int over, status = -1;
+	int over, status = -1, unseen = look_all(c, server);
 
+	if (unseen != 0 && vservers == NULL)
+		return unseen;
 	memset(&r, 0, sizeof r);
 	r.config = c;
 	r.own = r.alone = true;
 	become_owner(c);
 	random_open();
-	vservers_look(c);
 	for (over = request_begin(&r, line) == -1; status == -1; clock_turn()) {
 		if (!over)
 			over = request_step(&r);
@@ -127,7 +179,7 @@ alone(const struct config *c, const char *line)
 	}
 	request_end(&r);
 	vservers_close();
-	return status;
+	return status != 0 ? status : unseen;
 }
 
 /* ---- the sub-command --------------------------------------------------------------------------- */
@@ -166,23 +218,20 @@ console(const char *file, int argc, char **argv)
 {
 	const char *server = NULL;
 	struct buf line = { 0 };
-	char path[PATH_SIZE];
 	struct config *c;
 	bool json = false;
-	int fd, status;
+	int fd, status = EX_CONFIG;
 
 	options_take(&argc, argv, &file, &server, &json);
-	if ((c = config_load(file)) == NULL)
-		return EX_CONFIG;
 	if (line_make(&line, server, json, argc, argv) == -1)
 		die(EX_USAGE, "no tabs and no line ends in what is asked");
-	fd = conn_local(control_path(c, path), SOCK_STREAM, LOCAL_WAIT);
-	if (fd == -1 && errno == EACCES)
-		die(EX_NOPERM, "%s: %s", path, strerror(errno));
-	status = fd != -1 ? ask(fd, line.data) : alone(c, line.data);
-	if (fd != -1)
+	if ((fd = server_connect(file)) != -1) {
+		status = ask(fd, line.data);
 		close(fd);
+	} else if ((c = config_load(file)) != NULL) {
+		status = alone(c, server, line.data);
+		config_release(c);
+	}
 	buf_free(&line);
-	config_release(c);
 	return fflush(stdout) == EOF ? EX_IOERR : status;
 }

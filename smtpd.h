@@ -1210,6 +1210,9 @@ void config_release(struct config *c);
  * `instead` would be read.  The first mistake is told in why, nothing printed;
  * and a server is not demanded. */
 struct config *config_try(const char *file, const char *instead, const struct buf *with, char *why, size_t size);
+/* For who wants to know no more than where the running server can be asked: the
+ * same, whatever its mistakes, and nothing printed.  NULL: it does not say. */
+struct config *config_sketch(const char *file);
 #define CONFIG_OCTETS (1 << 20)	/* of one of its files */
 /* The host's own name, as a domain. */
 #define CONFIG_HOST 256
@@ -1828,8 +1831,8 @@ int vserver_open(struct vserver *v);
 void vserver_close(struct vserver *v);
 struct session *vservers_session(size_t i);	/* the i-th, or NULL */
 void vservers_end(size_t i);			/* tell it, and close it */
-/* Those of a configuration, when there is no server: only to look at. */
-void vservers_look(const struct config *c);
+/* Add one of a configuration, when no server runs: only to look at. */
+void vservers_look(const struct server *s);
 const char *vserver_state(const struct vserver *v);	/* in a word */
 int vserver_start(struct vserver *v);	/* or resume; -1: the log says why not */
 void vserver_pause(struct vserver *v);

@@ -540,10 +540,9 @@ vservers_end(size_t i)
 }
 
 void
-vservers_look(const struct config *c)
+vservers_look(const struct server *s)
 {
-	for (const struct server *s = c->servers; s != NULL; s = s->next)
-		vserver_new(s);
+	vserver_new(s);
 }
 
 /* ---- the configuration, and another ------------------------------------------------------------------ */

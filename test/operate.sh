@@ -37,6 +37,8 @@ send()   { PORT=$MAIN; printf '%s\n' 'HELO x' "MAIL FROM:<$1>" "RCPT TO:<$2>" DA
 # --- nobody runs ---
 
 conf 'smart-host [127.0.0.1]:1'
+wrong 69 status;            grep -q "^smtpd: \"main\" is not seen from here: there is no main in $PWD; ask" op.err || fail "$(cat op.err)"
+mkdir main hop
 fine status;                has 'without a server' '^"main" is not running$'
 fine queue;                 has 'without a server' '^Queue is empty$'
 fine badmail list;          has 'without a server' '^Badmail is empty$'
