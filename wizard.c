@@ -37,6 +37,7 @@ struct wizard {
 	struct buf text;
 	size_t at;			/* where the block goes */
 	bool domain;			/* else a server */
+	bool root;			/* started by him */
 	struct config *config;		/* as it is */
 	char **words;			/* answers given in advance */
 	int count;
@@ -277,6 +278,7 @@ take(struct wizard *w, const char *target)
 {
 	const char *why;
 
+	w->root = geteuid() == 0;
 	w->target = text_copy(target);
 	w->there = access(target, F_OK) == 0 || errno != ENOENT;
 	if (w->there && (why = disk_text(target, &w->text, CONFIG_OCTETS)) != NULL)
@@ -292,7 +294,8 @@ take(struct wizard *w, const char *target)
 static void
 done(struct wizard *w)
 {
-	printf("\"smtpd reload\" makes a running server take it up; \"smtpd -f %s\" starts one.\n", w->file);
+	printf("A running server takes it up by: smtpd -f %s reload\n", w->file);
+	printf("One is started by: smtpd -f %s%s\n", w->file, w->root && w->config->user == NULL ? " -u USER" : "");
 	config_release(w->config);
 	buf_free(&w->text);
 	free(w->target);
@@ -393,6 +396,7 @@ choose(struct wizard *w)
 		answer(w, OWNER, "For which server", c->servers->name, NULL, 0);
 	else
 		snprintf(w->answer[OWNER], ANSWER_SIZE, "%s", c->servers->name);
+	snprintf(w->answer[OWNER], ANSWER_SIZE, "%s", owner(w, c)->name);
 	take(w, owner(w, c)->place.file);
 	config_release(c);
 	domain_place(w, owner(w, w->config));
@@ -402,12 +406,15 @@ int
 wizard_domain(const char *file, int count, char **words)
 {
 	struct wizard w = { .file = file ? file : "smtpd.conf", .words = words, .count = count, .domain = true };
+	char question[ANSWER_SIZE + 40], safe[ANSWER_SIZE];
 
 	choose(&w);
+	snprintf(question, sizeof question, "Name of the domain, for server \"%s\"",
+	    text_safe(safe, sizeof safe, w.answer[OWNER], strlen(w.answer[OWNER])));
 	memcpy(w.answer[KIND], "remote", 7);		/* until they are answered */
 	memcpy(w.answer[ROUTE], "dns", 4);
 	memcpy(w.answer[RELAY], "no", 3);
-	answer(&w, DOMAIN_NAME, "Name of the domain", "", NULL, 0);
+	answer(&w, DOMAIN_NAME, question, "", NULL, 0);
 	answer(&w, KIND, "Kind, alias or remote", w.answer[DOMAIN_NAME][0] == '*' ? "remote" : "alias", NULL, 0);
 	if (strcmp(w.answer[KIND], "remote") == 0) {
 		answer(&w, ROUTE, "Smart host, or dns for its MX", "dns", NULL, 0);

@@ -40,7 +40,9 @@ E
 same smtpd.conf want 'the first server'
 is "$(ls here | tr '\n' ' ')" 'Badmail Drop Pickup Queue SortTemp ' 'its folders'
 like "$(cat err)" 'Name of the virtual server \[Default SMTP Virtual Server\]: Address and port to listen on \[127.0.0.1:2*\]: Home directory, of its folders \[mailroot\]: Default domain \[*\]: ' 'the questions'
-grep -q '"smtpd reload"' out || fail 'it does not say what to do next'
+[ "$(id -u)" != 0 ] || user=' -u USER'
+is "$(sed 1d out)" "A running server takes it up by: smtpd -f smtpd.conf reload
+One is started by: smtpd -f smtpd.conf${user-}" 'what to do next'
 
 { echo 'resolver 127.0.0.1:1'; cat smtpd.conf; } >started.conf
 start_server started.conf
@@ -157,6 +159,8 @@ chmod 600 etc/main.conf; chmod 640 part.conf
 [ "$(id -u)" != 0 ] || chown 65534 part.conf
 printf '%s\n' 1 in.example alias | wizard 0 -f link.conf new-domain
 says '   1  o"ther'
+says 'Name of the domain, for server "o\x22ther"'
+grep -q 'for server "o"ther"\.$' out || fail "a number is no name: $(cat out)"
 mv part.conf smtpd.conf; added '    domain in.example alias'; mv smtpd.conf part.conf
 same etc/main.conf main.before 'the file that includes'
 is "$(ls -ln part.conf | awk '{ print $1 }' | cut -c 1-10)" '-rw-r-----' 'its mode'
