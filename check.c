@@ -234,6 +234,21 @@ check_room(const struct server *s)
 }
 
 static void
+check_log(const struct server *s)
+{
+	const char *name = s->log.folder;
+	char path[PATH_SIZE], why[2 * WORDS_SIZE];
+
+	if (s->log.format == LOG_NONE)
+		return;
+	snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : s->mailroot, *name == '/' ? "" : "/", name);
+	if (folder_ready(path, why, sizeof why) == -1)
+		say(FAULT, place_of(s, GENERAL, "log"), "log: %s", why);
+	else
+		say(OK, NULL, "log folder %s can be used", path);
+}
+
+static void
 check_folders(const struct server *s)
 {
 	const struct place *p;
@@ -254,6 +269,7 @@ check_folders(const struct server *s)
 		ready = answer < ready ? answer : ready;
 		missing += answer == 0;
 	}
+	check_log(s);
 	config_folder(s, SORTTEMP, folder);
 	if (ready != -1 && missing > 0)
 		say(OK, NULL, "mailroot %s: %d of its folders will be made", s->mailroot, missing);
@@ -346,6 +362,9 @@ check_listeners(const struct server *s)
 			say(OK, NULL, "\"%s\" listens on %s: it runs", s->name, text);
 		else if (running && error == EADDRINUSE && *who == '\0')
 			say(NOTE, NULL, "\"%s\" may listen on %s: it runs, but somebody there gives no greeting", s->name, text);
+		else if (text_prefix(who, "421 ") && strstr(who, s->hostname) != NULL)
+			say(NOTE, NULL, "\"%s\" does not run, but its program keeps %s: it was stopped, or could not be started, "
+			    "which the log says why", s->name, text);
 		else
 			say(FAULT, &l->place, "%s%s%s%s", why, *who ? "; it says '" : "", who, *who ? "'" : "");
 	}

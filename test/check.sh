@@ -98,6 +98,14 @@ SERVER=second; start_server second.conf; SECOND=$PORT; SERVER=server
 sed "s/127.0.0.1:0/127.0.0.1:$SECOND/" fine.conf >taken.conf
 fault "taken.conf:4: 127.0.0.1:$SECOND is in use by another program: .* it says '220 six.here.example" -f taken.conf
 SERVER=second; stop_server; SERVER=server; stop_server
+sed "s,m/fine,m/still; start no," fine.conf >still.conf; start_server still.conf
+sed "s/127.0.0.1:0/127.0.0.1:$PORT/" still.conf >kept.conf
+note "\"fine\" does not run, but its program keeps 127.0.0.1:$PORT: it was stopped" -f kept.conf
+stop_server
+sed 's,m/fine,&; log w3c daily no/logs,' fine.conf >log.conf
+fault 'log.conf:4: log: m/fine/no/logs cannot be made' -f log.conf
+sed 's,m/fine,&; log w3c daily logs,' fine.conf >log.conf
+check 0 -f log.conf; says 'ok    log folder m/fine/logs can be used'
 own_nc
 spawn mute "$own" -l 127.0.0.1 0
 wait_for "grep -q 'listening on' mute.log"
