@@ -490,8 +490,14 @@ vserver_stop(struct vserver *v)
 static void
 vserver_leave(struct vserver *v)
 {
+	struct view view;
+
 	listeners_close(v);
 	state_set(v, LEAVING);
+	if (view_open(&view, v->conf, QUEUE, ".eml") == 0 && view_fill(&view, LONG_MAX) == 1 && view.count > 0)
+		log_line("smtpd: \"%s\" leaves %lu of its messages in %s, and nobody delivers them until a server has that mailroot",
+		    v->conf->name, (unsigned long)view.count, view.folder);
+	view_close(&view);
 	dests_forget(v, false);
 	relays_end(v);
 }

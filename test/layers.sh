@@ -10,7 +10,7 @@ layers='
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count: vserver dest spool dns address log
 	sendmail: check route session receive parameter policy spool view message config process dns address conn log
-	vserver: session receive policy pickup watch relay dest drop outcome spool journal config address conn disk log process
+	vserver: session receive policy pickup watch relay dest drop outcome spool view journal config address conn disk log process
 	watch: spool message log
 	wizard: check spool config process disk log
 	check: route config process dns address conn disk log auth

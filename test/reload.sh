@@ -76,8 +76,10 @@ server "clash" {
     domain clash.example default
 }
 E
+cp one/Queue/*.eml two/Queue
 hup
 wait_for 'grep -q "configuration was read again" server.log'
+grep -q '^smtpd: "two" leaves 1 of its messages in two/Queue, and nobody delivers them' server.log || fail 'what is left is not told'
 grep -q "smtpd.conf:[0-9]*: \"clash\" cannot listen on 127.0.0.1:$TAKEN" server.log || fail 'the clash is not told'
 grep -q '^smtpd: "clash" is not started$' server.log || fail 'it does not say that one is not started'
 grep -q '^smtpd: "two" is leaving$' server.log || fail 'it does not say that one is leaving'
