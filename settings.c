@@ -46,7 +46,7 @@ const struct setting settings[] = {
 	  "not in the model",
 	  "The directory that is all we see from then on: the mailroots, and whatever is read later (hosts, this file at a reload), "
 	  "are looked for in it. Only root can do that, and only the start looks at it." },
-	{ TOP, TEXT, "control", C(control), NULL, 0, 0, NULL,
+	{ TOP, TEXT, "control", C(control), NULL, 0, 0, ".control in the first mailroot",
 	  "the console",
 	  "The socket by which 'smtpd status' and the like reach the running server. The default is .control in the first server's mailroot." },
 	{ TOP, OPERATORS, "operators", C(operators), "root", 0, 0, NULL,
@@ -66,7 +66,7 @@ const struct setting settings[] = {
 	  "'submission' behind it: for those who write mail, as on port 587; they authenticate first, addresses must be complete, "
 	  "and Date, Message-ID and From are added where they are missing, Bcc removed. "
 	  "The model listened on all addresses, port 25; this one asks to be told." },
-	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, NULL,
+	{ GENERAL, TEXT, "hostname", S(hostname), NULL, 0, 0, "the host's own name",
 	  "Delivery: Advanced, Fully-qualified domain name",
 	  "The name by which the server greets and signs its Received fields. The default is the host's own name." },
 	{ GENERAL, TEXT, "mailroot", S(mailroot), "mailroot", 0, 0, NULL,
@@ -171,7 +171,7 @@ const struct setting settings[] = {
 	{ MESSAGES, EXTENSIONS, "extensions", S(hidden), "", 0, 0, NULL,
 	  "metabase: SmtpInboundCommandSupportOptions",
 	  "Extensions not to offer, each with a minus: -PIPELINING -SIZE -8BITMIME -BINARYMIME -CHUNKING -SMTPUTF8 -DSN -ENHANCEDSTATUSCODES -LIMITS -HELP "
-	  "-ETRN -ATRN -TURN." },
+	  "-ETRN -ATRN -TURN -STARTTLS -AUTH. -8BITMIME takes away BINARYMIME and SMTPUTF8 too, which are nothing without it, and -CHUNKING takes away BINARYMIME." },
 	{ MESSAGES, NUMBER, "per-connection", S(per_connection), "20", 1, UNLIMITED, NULL,
 	  "Messages: Limit number of messages per connection to",
 	  "How many messages we send on one connection to another server before it is closed and the next one is opened. "
@@ -339,20 +339,91 @@ setting_nearest(enum block block, const char *word)
 	return best;
 }
 
+/* ---- what a value can be ------------------------------------------------------------ */
+
+struct setting
+setting_part(const struct setting *s, int i)
+{
+	struct setting one = *s;
+	const char *kind = s->kind == PAIR ? s->words + (i == 0 ? 0 : strcspn(s->words, " ") + 1) : "";
+
+	if (s->kind == PAIR) {
+		one.kind = *kind == 'n' ? NUMBER : *kind == 's' ? SIZE : TIME;
+		one.max = one.kind == NUMBER && s->max != UNLIMITED ? 1000 : s->max;
+		one.min = one.kind == TIME ? 1000 : one.kind == SIZE ? 1024 : 0;
+	} else if (s->kind == TIMES)
+		one.kind = TIME;
+	else if (s->kind == LOG)
+		one.kind = SIZE;
+	return one;
+}
+
+/* As it would be written, in the largest unit that has no fraction. */
+static const char *
+amount(char out[24], enum value_kind kind, long long n)
+{
+	static const struct { enum value_kind kind; char unit; long long of; } units[] = {
+		{ SIZE, 'G', 1 << 30 }, { SIZE, 'M', 1 << 20 }, { SIZE, 'K', 1 << 10 },
+		{ TIME, 'd', DAY }, { TIME, 'h', 3600 * 1000 }, { TIME, 'm', 60 * 1000 }, { TIME, 's', 1000 }
+	};
+	size_t count = sizeof units / sizeof *units, i = 0;
+
+	while (i < count && (units[i].kind != kind || n < units[i].of || n % units[i].of != 0))
+		i++;
+	if (n == UNLIMITED)
+		snprintf(out, 24, "unlimited");
+	else if (i < count)
+		snprintf(out, 24, "%lld%c", n / units[i].of, units[i].unit);
+	else
+		snprintf(out, 24, "%lld%s", n, kind == TIME ? "s" : "");
+	return out;
+}
+
+char *
+setting_range(char out[RANGE_SIZE], const struct setting *s)
+{
+	char least[24], most[24], part[2][RANGE_SIZE];
+	struct setting one = setting_part(s, 0), two = setting_part(s, 1);
+
+	if (s->kind == PAIR)
+		snprintf(out, RANGE_SIZE, "%.36s, and %.36s", setting_range(part[0], &one), setting_range(part[1], &two));
+	else if (s->kind == YESNO || s->kind == WORD)
+		snprintf(out, RANGE_SIZE, "%s", s->kind == WORD ? s->words : "yes no");
+	else if (s->max == 0)
+		out[0] = '\0';
+	else if (s->max == UNLIMITED - 1)
+		snprintf(out, RANGE_SIZE, "%sat least %s", s->kind == LOG ? "a size of " : "", amount(least, one.kind, s->min));
+	else
+		snprintf(out, RANGE_SIZE, "%s to %s", amount(least, one.kind, s->min), amount(most, one.kind, s->max));
+	return out;
+}
+
+/* The default, in words where it cannot be written. */
+static const char *
+preset(const struct setting *s)
+{
+	return s->preset == NULL ? s->words : *s->preset ? s->preset : "none";
+}
+
 /* ---- the table, printed ---------------------------------------------------------------------- */
 
 static void
 explain_row(const struct setting *s)
 {
-	const char *preset = s->preset ? s->preset : "(the host's name)";
-
-	const char *indent = s->block == TOP ? "" : "        ";
-	char prefix[12];
+	const char *value = s->preset ? s->preset : "", *indent = s->block == TOP ? "" : "        ";
+	char prefix[12], range[RANGE_SIZE], line[200];
 
 	snprintf(prefix, sizeof prefix, "%s# ", indent);
-	printf("\n%s%s\n", prefix, s->label);
+	printf("\n");
+	text_wrapped(prefix, prefix, s->label);
 	text_wrapped(prefix, prefix, s->text);
-	printf("%s%s%s%s%s\n", indent, s->preset && *s->preset ? "" : "# ", s->name, *preset ? " " : "", preset);
+	if (*setting_range(range, s) != '\0')
+		printf("%sValues: %s\n", prefix, range);
+	snprintf(line, sizeof line, "%s%s%s", s->name, *value ? " " : "", value);
+	if (*value && strlen(indent) + strlen(line) < 80)
+		printf("%s%s\n", indent, line);
+	else
+		text_wrapped(prefix, prefix, line);	/* no default; or one too long, and then it is the default anyway */
 }
 
 static void
@@ -378,33 +449,51 @@ explain_block(enum block b)
 		printf("    }\n");
 }
 
+static void
+explain_all(void)
+{
+	printf("# smtpd.conf - every setting, its default and its meaning.\n"
+	    "# Blocks are named as the tabs of the model's property sheet.\n");
+	for (int b = TOP; b < BLOCKS; b++)
+		explain_block((enum block)b);
+	printf("}\n");
+}
+
 int
 settings_explain(const char *name)
 {
+	char range[RANGE_SIZE], line[200];
 	bool found = false;
-	char safe[100];
 
-	if (name == NULL) {
-		printf("# smtpd.conf - every setting, its default and its meaning.\n"
-		    "# Blocks are named as the tabs of the model's property sheet.\n");
-		for (int b = TOP; b < BLOCKS; b++)
-			explain_block((enum block)b);
-		printf("}\n");
+	if (name == NULL || strcmp(name, block_name[SERVER]) == 0) {
+		explain_all();
 		return 0;
 	}
+	if (strcmp(name, "include") == 0) {
+		printf("include FILE, in top level\n    What is in FILE stands here.\n");
+		return 0;
+	}
+	for (int b = GENERAL; b < BLOCKS; b++)
+		if (strcmp(name, block_name[b]) == 0) {
+			explain_block((enum block)b);
+			return 0;
+		}
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *s = &settings[i];
 
 		if (strcmp(s->name, name) != 0 || s->kind == LATER)
 			continue;
-		printf("%s, in %s", s->name, block_name[s->block]);
-		printf("; default: %s\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
+		printf("%s, in %s\n", s->name, block_name[s->block]);
 		text_wrapped("    ", "    ", s->text);
+		if (*setting_range(range, s) != '\0')
+			printf("    Values: %s\n", range);
+		snprintf(line, sizeof line, "Default: %s", preset(s));
+		text_wrapped("    ", "    ", line);
 		printf("    (%s)\n", s->label);
 		found = true;
 	}
 	if (!found)
-		log_line("smtpd: no setting is called '%s'; 'smtpd explain' prints them all", text_safe(safe, sizeof safe, name, strlen(name)));
+		log_line("smtpd: no setting is called '%s'; 'smtpd explain' prints them all", text_shown(name));
 	return found ? 0 : -1;
 }
 
@@ -423,6 +512,7 @@ void
 settings_manual(void)
 {
 	enum block b = BLOCKS;
+	char range[RANGE_SIZE];
 
 	for (size_t i = 0; i < settings_count; i++) {
 		const struct setting *s = &settings[i];
@@ -434,7 +524,10 @@ settings_manual(void)
 		b = s->block;
 		printf(".It Ic %s\n", s->name);
 		sentences(s->text);
-		printf("Default:\n.Li \"%s\" .\n", s->preset && *s->preset ? s->preset : s->preset ? "none" : "the host's name");
+		if (*setting_range(range, s) != '\0')
+			printf("Values:\n.Li \"%s\" .\n", range);
+		if (s->preset != NULL)
+			printf("Default:\n.Li \"%s\" .\n", preset(s));
 	}
 	printf(".El\n");
 }

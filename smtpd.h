@@ -382,7 +382,8 @@ struct setting {
 	size_t offset;		/* in struct config, struct server or struct domain */
 	const char *preset;	/* the default as it would be written; NULL: see text */
 	long long min, max;	/* of numbers, sizes and times */
-	const char *words;	/* what a WORD can be, or each of WORDS; the kinds of a PAIR */
+	const char *words;	/* what a WORD can be, or each of WORDS; the kinds of a PAIR; a default that
+				 * cannot be written */
 	const char *label;	/* the model's tab and label */
 	const char *text;
 };
@@ -1291,7 +1292,13 @@ extern const char log_fields[];		/* the words of log-fields */
 extern const char *const extension_name[EXT_COUNT];
 /* The name in this block that is nearest to a misspelt one, or NULL. */
 const char *setting_nearest(enum block block, const char *word);
-/* Print what a setting means, or all of them as a commented configuration. */
+/* One value of it as a setting of its own: of a pair the i-th. */
+struct setting setting_part(const struct setting *s, int i);
+/* "1s to 30d", "at least 16K", its words; "" where there is no such thing. */
+#define RANGE_SIZE 80
+char *setting_range(char out[RANGE_SIZE], const struct setting *s);
+/* Print what a setting means, or a block of them, or all as a commented
+ * configuration. */
 int settings_explain(const char *name);
 void settings_manual(void);
 

@@ -122,6 +122,7 @@ value_number(struct reading *r, const struct setting *s, const char *word, long 
 	static const long long none[] = { 1 };
 	static const long long sizes[] = { 1, 1 << 10, 1 << 20, 1 << 30 };
 	static const long long times[] = { 1000, 60 * 1000, 3600 * 1000, DAY };
+	char range[RANGE_SIZE];
 
 	if (s->max == UNLIMITED && strcmp(word, "unlimited") == 0) {
 		*to = UNLIMITED;
@@ -130,14 +131,14 @@ value_number(struct reading *r, const struct setting *s, const char *word, long 
 	*to = s->kind == TIME ? scaled(word, "smhd", times) :
 	    s->kind == SIZE ? scaled(word, " KMG", sizes) : scaled(word, " ", none);
 	if (*to == -1) {
-		complain(r, "%s: '%s' is not %s", s->name, text_shown(word),
+		complain(r, "%s: '%s' is not %s%s%s", s->name, text_shown(word),
 		    s->kind == TIME ? "a time (such as 30s, 10m, 12h or 2d)" :
-		    s->kind == SIZE ? "a size (such as 500K, 32M or 1G)" : "a number");
+		    s->kind == SIZE ? "a size (such as 500K, 32M or 1G)" : "a number", s->kind == NUMBER ? ": " : "",
+		    s->kind == NUMBER ? setting_range(range, s) : "");
 		return -1;
 	}
 	if (*to < s->min || *to > s->max) {
-		complain(r, "%s: '%s' is %s", s->name, text_shown(word),
-		    *to < s->min ? "too small" : "too large");
+		complain(r, "%s: '%s' is too %s: %s", s->name, text_shown(word), *to < s->min ? "small" : "large", setting_range(range, s));
 		return -1;
 	}
 	return 0;
@@ -287,21 +288,13 @@ value_extensions(struct reading *r, char **words, int n, int *hidden)
 static void
 value_pair(struct reading *r, const struct setting *s, char **words, int n, long long to[2])
 {
-	static const char kinds[] = "number size time";
-	static const enum value_kind kind[] = { NUMBER, SIZE, TIME };
-	char first[10], second[10];
-
-	sscanf(s->words, "%9s %9s", first, second);
 	if (n != 2) {
-		complain(r, "%s: wants a %s and a %s", s->name, first, second);
+		complain(r, "%s: wants a %.*s and a %s", s->name, (int)strcspn(s->words, " "), s->words, strchr(s->words, ' ') + 1);
 		return;
 	}
 	for (int i = 0; i < 2; i++) {
-		struct setting one = *s;
+		struct setting one = setting_part(s, i);
 
-		one.kind = kind[word_index(kinds, i == 0 ? first : second)];
-		one.max = one.kind == NUMBER && s->max != UNLIMITED ? 1000 : s->max;
-		one.min = one.kind == TIME || one.kind == SIZE ? 1000 : 0;
 		if (value_number(r, &one, words[i], &to[i]) == -1)
 			return;
 	}
@@ -311,9 +304,8 @@ value_pair(struct reading *r, const struct setting *s, char **words, int n, long
 static void
 value_times(struct reading *r, const struct setting *s, char **words, int n, msec *to)
 {
-	struct setting one = *s;
+	struct setting one = setting_part(s, 0);
 
-	one.kind = TIME;
 	if (n > RETRIES_MAX) {
 		complain(r, "%s: more than %d intervals", s->name, RETRIES_MAX);
 		return;
@@ -425,9 +417,8 @@ value_operators(struct reading *r, char **words, int n, struct operator **to)
 static void
 value_log(struct reading *r, const struct setting *s, char **words, int n, struct log *to)
 {
-	struct setting size = *s;
+	struct setting size = setting_part(s, 0);
 
-	size.kind = SIZE;
 	if (value_word(r, s->name, "none w3c iis ncsa", words[0], &to->format) == -1 || (to->format == LOG_NONE && n == 1))
 		return;
 	if (to->format == LOG_NONE || n != 3 || words[2][0] == '\0')

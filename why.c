@@ -176,7 +176,7 @@ ask_all(struct question *q, const struct config *c, char **words)
 		    path_at(q->server, words[1], &q->to) == -1 || q->to.text[0] == '\0' ? 1 : -1;
 
 		if (bad != -1) {
-			log_line("smtpd: '%s' is no %s's address", words[bad], bad == 0 ? "sender" : "recipient");
+			log_line("smtpd: '%s' is no %s", text_shown(words[bad]), bad == 0 ? "sender's address, nor <>, the null sender" : "recipient's address");
 			return EX_DATAERR;
 		}
 		taken |= accepts(q);

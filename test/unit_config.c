@@ -59,18 +59,18 @@ static const struct { const char *file, *said; } mistakes[] = {
 	/* values */
 	{ SERVER HOME "general { timeout 10 }\n}\n", "c.conf:3: timeout: '10' is not a time (such as 30s, 10m, 12h or 2d)\n" },
 	{ SERVER HOME "general { timeout 10M }\n}\n", "c.conf:3: timeout: '10M' is not a time *\n" },
-	{ SERVER HOME "general { timeout 0s }\n}\n", "c.conf:3: timeout: '0s' is too small\n" },
-	{ SERVER HOME "general { timeout 31d }\n}\n", "c.conf:3: timeout: '31d' is too large\n" },
+	{ SERVER HOME "general { timeout 0s }\n}\n", "c.conf:3: timeout: '0s' is too small: 1s to 30d\n" },
+	{ SERVER HOME "general { timeout 31d }\n}\n", "c.conf:3: timeout: '31d' is too large: 1s to 30d\n" },
 	{ SERVER HOME "general { timeout unlimited }\n}\n", "c.conf:3: timeout: 'unlimited' is not a time *\n" },
 	{ SERVER HOME "general { timeout 99999999999999999999d }\n}\n", "c.conf:3: timeout: *\n" },
 	{ SERVER HOME "general { timeout 999999999999999d }\n}\n", "c.conf:3: timeout: *\n" },
-	{ SERVER HOME "general { connections 0 }\n}\n", "c.conf:3: connections: '0' is too small\n" },
-	{ SERVER HOME "general { connections -1 }\n}\n", "c.conf:3: connections: '-1' is not a number\n" },
-	{ SERVER HOME "general { connections 1K }\n}\n", "c.conf:3: connections: '1K' is not a number\n" },
+	{ SERVER HOME "general { connections 0 }\n}\n", "c.conf:3: connections: '0' is too small: 1 to unlimited\n" },
+	{ SERVER HOME "general { connections -1 }\n}\n", "c.conf:3: connections: '-1' is not a number: 1 to unlimited\n" },
+	{ SERVER HOME "general { connections 1K }\n}\n", "c.conf:3: connections: '1K' is not a number: 1 to unlimited\n" },
 	{ SERVER HOME "messages { max-size 1.5M }\n}\n", "c.conf:3: max-size: '1.5M' is not a size (such as *)\n" },
 	{ SERVER HOME "messages { max-size 32MB }\n}\n", "c.conf:3: max-size: '32MB' is not a size *\n" },
 	{ SERVER HOME "messages { max-size 32m }\n}\n", "c.conf:3: max-size: '32m' is not a size *\n" },
-	{ SERVER HOME "messages { max-size 100 }\n}\n", "c.conf:3: max-size: '100' is too small\n" },
+	{ SERVER HOME "messages { max-size 100 }\n}\n", "c.conf:3: max-size: '100' is too small: 1K to unlimited\n" },
 	{ SERVER HOME "messages { max-size \"1 \" }\n}\n", "c.conf:3: max-size: '1 ' is not a size *\n" },
 	{ SERVER HOME "messages { line-endings crlf }\n}\n", "c.conf:3: line-endings: 'crlf' is none of: normalize reject\n" },
 	{ SERVER HOME "messages { extensions DSN -FOO }\n}\n", "c.conf:3: extensions: 'DSN' is none of: *\n"
@@ -84,7 +84,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: connect: '.a..b' is no address *\nc.conf:3: connect: '.*.a' is no address *\n"
 	  "c.conf:4: relay: 'a.example' is no address *, and no domain with its dot (such as .example.com)\n" },
 	{ SERVER HOME "access { tarpit 11m }\ndelivery { reverse-dns yes }\n}\n",
-	  "c.conf:3: tarpit: '11m' is too large\nc.conf:4: reverse-dns: 'yes' is none of: off annotate require\n" },
+	  "c.conf:3: tarpit: '11m' is too large: 0s to 10m\nc.conf:4: reverse-dns: 'yes' is none of: off annotate require\n" },
 	{ SERVER HOME "access { connect only ::1\nconnect all-except ::2 }\n}\n", "c.conf:4: connect: both *\n" },
 	{ SERVER HOME "general { listen 127.0.0.1 }\n}\n", "c.conf:3: listen: '127.0.0.1' is no address and port *\n" },
 	{ SERVER HOME "general { listen ::1:25 127.0.0.1:70000 }\n}\n",
@@ -98,7 +98,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:2: hosts: already set on line 1\nc.conf:3: hosts: *\n" },
 	{ SERVER "resolver ::1\n" HOME "}\n", "c.conf:2: 'resolver' *\n" },
 	{ SERVER HOME "delivery { retry 15m 0s 31d 4\nretry 1h }\n}\n",
-	  "c.conf:3: retry: '0s' is too small\nc.conf:3: retry: '31d' is too large\n"
+	  "c.conf:3: retry: '0s' is too small: 1s to 30d\nc.conf:3: retry: '31d' is too large: 1s to 30d\n"
 	  "c.conf:3: retry: '4' is not a time *\nc.conf:4: retry: already set on line 3\n" },
 	{ SERVER HOME "delivery { retry }\n}\n", "c.conf:3: retry: wants at least one value, got 0\n" },
 	{ SERVER HOME "delivery { retry 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s 1s }\n}\n",
@@ -106,19 +106,19 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "delivery { glitch-retry 60s }\n}\n", "c.conf:3: glitch-retry: wants a time and a number\n" },
 	{ SERVER HOME "delivery { glitch-retry 60s 3 3 }\n}\n", "c.conf:3: glitch-retry: wants a time and a number\n" },
 	{ SERVER HOME "delivery { glitch-retry 3 60s }\n}\n", "c.conf:3: glitch-retry: '3' is not a time *\n" },
-	{ SERVER HOME "delivery { glitch-retry 60s 3s }\n}\n", "c.conf:3: glitch-retry: '3s' is not a number\n" },
-	{ SERVER HOME "delivery { glitch-retry 60s 1001 }\n}\n", "c.conf:3: glitch-retry: '1001' is too large\n" },
-	{ SERVER HOME "delivery { glitch-retry 0s 3 }\n}\n", "c.conf:3: glitch-retry: '0s' is too small\n" },
-	{ SERVER HOME "delivery { glitch-retry 2d 3 }\n}\n", "c.conf:3: glitch-retry: '2d' is too large\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s 3s }\n}\n", "c.conf:3: glitch-retry: '3s' is not a number: 0 to 1000\n" },
+	{ SERVER HOME "delivery { glitch-retry 60s 1001 }\n}\n", "c.conf:3: glitch-retry: '1001' is too large: 0 to 1000\n" },
+	{ SERVER HOME "delivery { glitch-retry 0s 3 }\n}\n", "c.conf:3: glitch-retry: '0s' is too small: 1s to 1d\n" },
+	{ SERVER HOME "delivery { glitch-retry 2d 3 }\n}\n", "c.conf:3: glitch-retry: '2d' is too large: *\n" },
 	{ SERVER HOME "delivery { notify never; expire unlimited\nlocal-notify 0s; local-expire 366d; local-retry unlimited }\n}\n",
 	  "c.conf:3: notify: 'never' is not a time *\nc.conf:3: expire: 'unlimited' is not a time *\n"
-	  "c.conf:4: local-notify: '0s' is too small\nc.conf:4: local-expire: '366d' is too large\n"
+	  "c.conf:4: local-notify: '0s' is too small: *\nc.conf:4: local-expire: '366d' is too large: *\n"
 	  "c.conf:4: local-retry: 'unlimited' is not a time *\n" },
 	{ SERVER HOME "delivery { connections 0; connections-per-domain 0\ntimeout 31d; max-hops 0 }\n}\n",
-	  "c.conf:3: connections: '0' is too small\nc.conf:3: connections-per-domain: '0' is too small\n"
-	  "c.conf:4: timeout: '31d' is too large\nc.conf:4: max-hops: '0' is too small\n" },
-	{ SERVER HOME "delivery { port 0 }\n}\n", "c.conf:3: port: '0' is too small\n" },
-	{ SERVER HOME "delivery { port 65536 }\n}\n", "c.conf:3: port: '65536' is too large\n" },
+	  "c.conf:3: connections: '0' is too small: 1 to unlimited\nc.conf:3: connections-per-domain: '0' is too small: *\n"
+	  "c.conf:4: timeout: '31d' is too large: 1s to 30d\nc.conf:4: max-hops: '0' is too small: *\n" },
+	{ SERVER HOME "delivery { port 0 }\n}\n", "c.conf:3: port: '0' is too small: *\n" },
+	{ SERVER HOME "delivery { port 65536 }\n}\n", "c.conf:3: port: '65536' is too large: *\n" },
 	{ SERVER HOME "delivery { masquerade a..b }\n}\n", "c.conf:3: masquerade: 'a..b' is no domain name\n" },
 	{ SERVER HOME "delivery { direct-first yes }\n}\n", "c.conf:3: direct-first: there is no smart-host to come second\n" },
 	{ SERVER HOME "delivery { smart-host ::1 a..b [] [a [a]b [a]: a: a:0 a:65536 a:2x }\n}\n",
@@ -128,10 +128,10 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: smart-host: 'a:' is no host *\nc.conf:3: smart-host: 'a:0' is no host *\n"
 	  "c.conf:3: smart-host: 'a:65536' is no host *\nc.conf:3: smart-host: 'a:2x' is no host *\n" },
 	{ SERVER HOME "messages { per-connection 0\nbadmail-limit 100M }\n}\n",
-	  "c.conf:3: per-connection: '0' is too small\nc.conf:4: badmail-limit: wants a size and a time\n" },
+	  "c.conf:3: per-connection: '0' is too small: 1 to unlimited\nc.conf:4: badmail-limit: wants a size and a time\n" },
 	{ SERVER HOME "messages { badmail-limit 30d 100M }\n}\n", "c.conf:3: badmail-limit: '30d' is not a size *\n" },
 	{ SERVER HOME "messages { badmail-limit 100M 30 }\n}\n", "c.conf:3: badmail-limit: '30' is not a time *\n" },
-	{ SERVER HOME "messages { badmail-limit 1 30d }\n}\n", "c.conf:3: badmail-limit: '1' is too small\n" },
+	{ SERVER HOME "messages { badmail-limit 1 30d }\n}\n", "c.conf:3: badmail-limit: '1' is too small: 1K to unlimited\n" },
 	{ SERVER HOME "messages { ndr-copy-to a@b@c }\n}\n", "c.conf:3: ndr-copy-to: 'a@b@c' is no address\n" },
 	{ SERVER HOME "messages { ndr-copy-to <> }\n}\n", "c.conf:3: ndr-copy-to: '<>' is no address\n" },
 	{ SERVER "domain here.example default { smart-host a; helo-only yes }\n}\n",
@@ -152,7 +152,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { log none daily logs }\n}\n", "c.conf:3: log: wants *\n" },
 	{ SERVER HOME "general { log w3c dayly logs }\n}\n", "c.conf:3: log: 'dayly' is none of: hourly * never, and no size (such as 20M)\n" },
 	{ SERVER HOME "general { log w3c unlimited logs }\n}\n", "c.conf:3: log: 'unlimited' is none of: *\n" },
-	{ SERVER HOME "general { log w3c 20 logs }\n}\n", "c.conf:3: log: '20' is too small\n" },
+	{ SERVER HOME "general { log w3c 20 logs }\n}\n", "c.conf:3: log: '20' is too small: at least 16K\n" },
 	{ SERVER HOME "general { log w3c 20MB logs }\n}\n", "c.conf:3: log: '20MB' is not a size *\n" },
 	{ SERVER HOME "general { log w3c daily Pickup/logs }\n}\n", "c.conf:3: log: 'Pickup/logs' would lie in Pickup, *\n" },
 	{ SERVER HOME "general { log w3c daily Badmail }\n}\n", "c.conf:3: log: 'Badmail' is a folder for mail; the log has its own\n" },
@@ -193,7 +193,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: an alias has no settings of its own\nc.conf:4: 'drop' belongs in a default domain\n" },
 	{ SERVER "domain here.example default {\nallow-relay yes\n}\n}\n",
 	  "c.conf:3: 'allow-relay' belongs in a remote domain\n" },
-	{ SERVER "domain here.example default { quota 1 }\n}\n", "c.conf:2: quota: '1' is too small\n" },
+	{ SERVER "domain here.example default { quota 1 }\n}\n", "c.conf:2: quota: '1' is too small: 1K to unlimited\n" },
 	/* between settings */
 	{ SERVER "domain here.example default { drop Pickup }\n}\n", "c.conf:2: drop: 'Pickup' would lie in Pickup, *\n" },
 	{ SERVER "domain here.example default { drop ./Queue/x }\n}\n", "c.conf:2: drop: '*Queue/x' would lie in Queue, *\n" },
@@ -546,7 +546,7 @@ explained(void)
 	CHECK(dup2(fd, STDOUT_FILENO) != -1);
 	CHECK(settings_explain(NULL) == 0 && settings_explain("max-size") == 0);
 	fflush(stdout);
-	CHECK(strstr(test_read("c.conf"), "max-size, in messages; default: 32M") != NULL);
+	CHECK(strstr(test_read("c.conf"), "    Default: 32M\n") != NULL);
 	CHECK(ftruncate(fd, 0) == 0 && lseek(fd, 0, SEEK_SET) == 0);
 	settings_explain(NULL);
 	fflush(stdout);

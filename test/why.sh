@@ -256,6 +256,7 @@ bad 64 'why wants FROM RCPT' a@example.com b@example.com 127.0.0.1 name account 
 bad 65 'is no address of a client' a@example.com b@example.com 127.0.0.1:25
 bad 65 'is no address of a client' a@example.com b@example.com localhost
 bad 65 "'a@b@c' is no sender's address" a@b@c b@example.com
+bad 65 "'' is no sender's address, nor <>, the null sender" '' b@example.com
 bad 65 "'' is no recipient's address" a@example.com ''
 bad 65 "'b@' is no recipient's address" a@example.com b@
 echo 'server x { }' >why.conf
