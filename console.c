@@ -29,6 +29,19 @@ console_knows(const char *word)
 	return false;
 }
 
+/* What is indented may be longer than a terminal is wide. */
+static void
+show_text(const char *text)
+{
+	char indent[20] = "";
+	size_t n = strspn(text, " ");
+
+	if (n == 0 || n >= sizeof indent || strlen(text) < 80)
+		puts(text);
+	else
+		text_wrapped(memcpy(indent, text, n), indent, text + n);
+}
+
 /* One line of the answer; -1, or the status that it ends with. */
 static int
 show(const char *line)
@@ -38,7 +51,7 @@ show(const char *line)
 	shows_progress = false;
 	switch (*line) {
 	case ' ':
-		puts(line + 1);
+		show_text(line + 1);
 		break;
 	case '!':
 		fprintf(stderr, "%s%s\n", text_prefix(line + 1, "smtpd: ") ? "" : "smtpd: ", line + 1);
@@ -195,34 +208,13 @@ line_make(struct buf *b, const char *server, bool json, int argc, char **argv)
 	return answer;
 }
 
-/* Options may stand anywhere behind the word: they are taken out. */
-static void
-options_take(int *argc, char **argv, const char **file, const char **server, bool *json)
-{
-	int n = 0;
-
-	for (int i = 0; i < *argc; i++)
-		if (strcmp(argv[i], "--json") == 0 || strcmp(argv[i], "-j") == 0)
-			*json = true;
-		else if (strcmp(argv[i], "-f") == 0 && i + 1 < *argc)
-			*file = argv[++i];
-		else if (strcmp(argv[i], "-S") == 0 && i + 1 < *argc)
-			*server = argv[++i];
-		else
-			argv[n++] = argv[i];
-	*argc = n;
-}
-
 int
-console(const char *file, int argc, char **argv)
+console(const char *file, const char *server, bool json, int argc, char **argv)
 {
-	const char *server = NULL;
 	struct buf line = { 0 };
 	struct config *c;
-	bool json = false;
 	int fd, status = EX_CONFIG;
 
-	options_take(&argc, argv, &file, &server, &json);
 	if (line_make(&line, server, json, argc, argv) == -1)
 		die(EX_USAGE, "no tabs and no line ends in what is asked");
 	if ((fd = server_connect(file)) != -1) {

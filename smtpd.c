@@ -40,7 +40,8 @@
 #define FOREVER        (3600 * 1000LL)
 
 static const char *config_file;		/* or NULL: the embedded default */
-static bool only_check, in_syslog;	/* options */
+static const char *server;		/* options: for sub-commands, */
+static bool json, only_check, in_syslog;	/* and others */
 static struct config *config;		/* of today */
 static int signal_pipe[2];
 
@@ -254,21 +255,25 @@ turn(void)
 static void
 usage(void)
 {
-	fputs("usage: smtpd [-f FILE] [-u USER] [-sTv] serve; without -f on 127.0.0.1:2525, ./mailroot\n"
-	    "       smtpd [-f FILE] -n             read the configuration, report, and end\n"
-	    "       smtpd [-f FILE] check          try what it names: folders, addresses, names\n"
+	fputs("usage: smtpd [-f FILE] [-u USER] [-sTv]\n"
+	    "                          serve; without -f on 127.0.0.1:2525, in ./mailroot\n"
+	    "       smtpd [-f FILE] -n    read the configuration, report, and end\n"
+	    "       smtpd [-f FILE] [-u USER] check\n"
+	    "                          try what it names: folders, addresses, names\n"
 	    "       smtpd [-f FILE] new-server [NAME [ADDRESS:PORT [MAILROOT [DOMAIN]]]]\n"
 	    "       smtpd [-f FILE] new-domain [SERVER [NAME [KIND [SMART-HOST [RELAY]]]]]\n"
-	    "                                      add one to FILE, by default smtpd.conf\n"
+	    "                          add one to FILE, by default smtpd.conf\n"
 	    "       smtpd [-f FILE] password [-S SERVER] [-i ITERATIONS] [[-r] USER]\n"
-	    "                                      an account, or remove it; without USER list them\n"
-	    "       smtpd explain [NAME]           what a setting means; all of them\n"
+	    "                          an account, or remove it; without USER list them\n"
+	    "       smtpd explain [NAME]  what a setting means; all of them\n"
 	    "       smtpd [-f FILE] why FROM RCPT [ADDRESS [NAME]]\n"
-	    "                                      what the rules say to this mail from this client\n"
-	    "       smtpd [-f FILE] status         and sessions, queue, badmail, start, stop, pause,\n"
-	    "                                      resume, reload, shutdown: see smtpd(8)\n"
-	    "       smtpd sendmail [FLAGS] ...     what programs call; mailq; also by these names\n"
-	    "       smtpd -V                       the version\n", stderr);
+	    "                          what the rules say to this mail from this client\n"
+	    "       smtpd [-f FILE] [-S SERVER] [--json] status\n"
+	    "                          and sessions, queue, badmail, start, stop, pause,\n"
+	    "                          resume, reload, shutdown: see smtpd(8)\n"
+	    "       smtpd sendmail [FLAGS] ...\n"
+	    "                          what programs call; mailq; also by these names\n"
+	    "       smtpd -V              the version\n", stderr);
 	exit(EX_USAGE);
 }
 
@@ -315,6 +320,7 @@ command(int count, char **words)
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		if (strcmp(commands[i].name, words[0]) == 0)
 			return commands[i].run(config_file, count - 1, words + 1);
+	log_line("smtpd: there is no sub-command '%s'", text_shown(words[0]));
 	usage();
 	return EX_USAGE;
 }
@@ -365,11 +371,13 @@ options(int argc, char **argv)
 	const char *why;
 	int option;
 
-	while ((option = getopt(argc, argv, "+f:nsu:vTV")) != -1)
+	while ((option = getopt(argc, argv, "+f:jnsS:u:vTV")) != -1)
 		switch (option) {
 		case 'f': config_file = optarg; break;
+		case 'j': json = true; break;
 		case 'n': only_check = true; break;
 		case 's': in_syslog = true; break;
+		case 'S': server = optarg; break;
 		case 'u':
 			if ((why = process_user(optarg)) != NULL)
 				die(EX_CONFIG, "-u %s: %s", text_shown(optarg), why);
@@ -384,6 +392,7 @@ options(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
+	static char short_json[] = "-j";
 	int count = 0;
 
 	clock_turn();
@@ -392,14 +401,19 @@ main(int argc, char **argv)
 	if (argc > 1 && sendmail_called(argv[1]))
 		return sendmail_main(argv + 1);
 	process_begin();
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			argv[i] = short_json;	/* getopt knows no long ones */
 	options(argc, argv);
-	if (optind < argc && console_knows(argv[optind]))
-		return console(config_file, argc - optind, argv + optind);
 	while (optind < argc) {			/* the words go behind argv[0] */
 		argv[++count] = argv[optind++];
 		if (optind < argc && argv[optind][0] == '-' && strcmp(argv[1], "password") != 0)
 			options(argc, argv);
 	}
+	if (count > 0 && console_knows(argv[1]))
+		return console(config_file, server, json, count, argv + 1);
+	if (server != NULL || json)
+		usage();
 	if (count > 0)
 		return command(count, argv + 1);
 	if ((config = config_load(config_file)) == NULL)

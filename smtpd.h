@@ -1894,8 +1894,9 @@ const char *control_path(const struct config *c, char out[PATH_SIZE]);
 
 /* Is this the first word of one? */
 bool console_knows(const char *word);
-/* Ask the running server, or look for oneself; the exit status. */
-int console(const char *file, int argc, char **argv);
+/* Ask the running server, or look for oneself; the exit status.  server: of -S,
+ * or NULL. */
+int console(const char *file, const char *server, bool json, int argc, char **argv);
 
 /* ---- check.c: smtpd check ------------------------------------------------------- */
 

@@ -2,6 +2,7 @@
 # Goal: a sub-command reaches the server it is meant for, and what it says of it is true.
 # - a server that is not to start can be started, from the first time on;
 # - one that runs is reached though its file has mistakes by now, or files that it names are gone;
+# - options stand before or behind the words; a word that is none is named; all within 80 columns;
 # - where the mailroots are not, or may not be read, nothing is said of what is in them.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
@@ -21,6 +22,26 @@ E
 start_server smtpd.conf
 asks 0 -f smtpd.conf status;      has '^"quiet" is stopped$'
 asks 0 -f smtpd.conf start quiet; has '^"quiet" is running$'
+
+# --- options and words ---
+
+for i in '-S quiet --json status' 'status --json -S quiet' '--json status -S quiet' '-S quiet status -j'; do
+	asks 0 -f smtpd.conf $i;          has '^{"server":"quiet","state":"running"'
+done
+asks 0 status --json -f smtpd.conf;   has '^{"server":"quiet","state":"running"'
+asks 64 -f smtpd.conf statsu;         has "^smtpd: there is no sub-command 'statsu'$"; has '^usage: smtpd'
+awk 'length > 79' said | grep . && fail 'usage is too wide'
+asks 64 -S quiet;                     has '^usage: smtpd'
+asks 64 --json check;                 has '^usage: smtpd'
+asks 64 -f smtpd.conf status -x;      has '^usage: smtpd'
+
+own_nc; mkfifo open; spawn client sh -c "$own $HOST $PORT <open"; exec 8>open
+long=$(awk 'BEGIN { for (i = 0; i < 23; i++) printf "labels12."; print "example" }')
+printf 'HELO %s\r\n' "$long" >&8
+wait_for 'grep -q "^250 " client.log'
+asks 0 -f smtpd.conf sessions;        has labels12
+awk 'length > 79' said | grep . && fail 'a line of more than 79 columns'
+exec 8>&-
 
 # --- a file with mistakes ---
 
