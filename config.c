@@ -520,8 +520,9 @@ check_home(struct reading *r, const struct server *s, struct domain *d)
 	if (strcmp(s->badmail, folder) == 0)
 		complain_at(r, &d->place, "drop and badmail are the same folder");
 	if (d->recipients != NULL || d->aliases != NULL)
-		d->names = names_read(d->recipients, d->aliases, d->maildir != NULL && strchr(d->maildir, '%') != NULL,
-		    s->domains, &r->config->errors);
+		d->names = names_read(d, s->domains, d->maildir != NULL && strchr(d->maildir, '%') != NULL,
+		    (const struct place *const []){ config_said(d->said, DOMAIN, "recipients", NULL), config_said(d->said, DOMAIN, "aliases", NULL) },
+		    &r->config->errors);
 }
 
 /* Each log has a folder of its own. */

@@ -47,16 +47,17 @@ wrong(struct reader *r, int line, const char *format, ...)
 
 /* The whole file, with a NUL behind it; NULL when it cannot be read. */
 static char *
-file_text(const char *file)
+file_text(struct reader *r, const struct place *said)
 {
 	struct buf b = { 0 };
-	const char *why = disk_text(file, &b, NAMES_OCTETS);
+	const char *why = disk_text(r->file, &b, NAMES_OCTETS);
 
 	if (why == NULL && b.len > 0 && memchr(b.data, '\0', b.len) != NULL)
 		why = "this is no text file";
 	if (why == NULL && buf_add(&b, "\n", 1) == 0)
 		return b.data;
-	log_line("%s: %s", file, why ? why : "is too large");
+	log_line("%s:%d: %s: %s", said->file, said->line, r->file, why ? why : "is too large");
+	r->errors++;
 	buf_free(&b);
 	return NULL;
 }
@@ -353,27 +354,23 @@ names_postmaster(const char *address)
 /* ---- both files --------------------------------------------------------------------------- */
 
 struct names *
-names_read(const char *recipients, const char *aliases, bool folders, const struct domain *domains, int *errors)
+names_read(const struct domain *d, const struct domain *domains, bool folders, const struct place *const said[2], int *errors)
 {
 	struct names *n = memory(NULL, sizeof *n);
-	struct reader r = { .names = n, .domains = domains, .file = recipients };
-	struct reader s = { .names = n, .domains = domains, .file = aliases };
+	struct reader r = { .names = n, .domains = domains, .file = d->recipients };
+	struct reader s = { .names = n, .domains = domains, .file = d->aliases };
 
 	if (n == NULL) {
-		log_line("%s: out of memory", recipients ? recipients : aliases);
+		log_line("%s: out of memory", d->recipients ? d->recipients : d->aliases);
 		++*errors;
 		return NULL;
 	}
 	memset(n, 0, sizeof *n);
-	n->listed = recipients != NULL;
-	if (recipients != NULL && (n->text[0] = file_text(recipients)) != NULL)
+	n->listed = d->recipients != NULL;
+	if (d->recipients != NULL && (n->text[0] = file_text(&r, said[0])) != NULL)
 		recipients_take(&r, n->text[0], folders);
-	else
-		r.errors += recipients != NULL;
-	if (aliases != NULL && (n->text[1] = file_text(aliases)) != NULL)
+	if (d->aliases != NULL && (n->text[1] = file_text(&s, said[1])) != NULL)
 		aliases_take(&s, n->text[1]);
-	else
-		s.errors += aliases != NULL;
 	members_link(&s);
 	*errors += r.errors + s.errors;
 	return n;

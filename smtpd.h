@@ -1272,9 +1272,10 @@ void value_listeners(struct reading *r, char **words, int n, struct listen **to)
 
 /* ---- names.c: who lives here ------------------------------------------------ */
 
-/* Read both files, or one of them; *errors are added up, and are in the log.
- * folders: each recipient is to have one of his own name. */
-struct names *names_read(const char *recipients, const char *aliases, bool folders, const struct domain *domains, int *errors);
+/* Read both files of d, or one of them, named where it is said; *errors are
+ * added up, and are in the log.  folders: each recipient is to have one of his
+ * own name. */
+struct names *names_read(const struct domain *d, const struct domain *domains, bool folders, const struct place *const said[2], int *errors);
 void names_free(struct names *n);		/* idempotent on NULL */
 /* As the file has him; or NULL.  The address is in one of our domains. */
 const char *names_find(const struct names *n, const char *address);

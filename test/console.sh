@@ -50,6 +50,7 @@ printf 'brocken\n' >>smtpd.conf
 asks 0 -f smtpd.conf status;      has '^"quiet" is running$'
 asks 78 -f smtpd.conf reload;     has "smtpd.conf:6: unknown directive 'brocken'"
 sed 's/default$/default { recipients gone }/' good.conf >smtpd.conf
+asks 78 -f smtpd.conf reload;     has 'smtpd.conf:4: gone: No such file or directory$'
 asks 0 -f smtpd.conf queue;       is "$(cat said)" 'Queue is empty' 'all that is said'
 asks 78 -f absent.conf status;    is "$(cat said)" 'absent.conf: No such file or directory' 'all that is said'
 
