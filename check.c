@@ -252,13 +252,14 @@ static void
 check_folders(const struct server *s)
 {
 	const struct place *p;
-	char folder[FOLDER_SIZE], why[2 * WORDS_SIZE];
+	char folder[FOLDER_SIZE], why[2 * WORDS_SIZE], here[PATH_SIZE];
+	bool relative = *s->mailroot != '/' && getcwd(here, sizeof here) != NULL;
 	int ready = check_mailroot(s, why, sizeof why), answer, missing = 0;
 
 	if (ready == -1)
 		say(FAULT, place_of(s, GENERAL, "mailroot"), "%s", why);
 	if (ready == 0)
-		say(OK, NULL, "mailroot %s is not there, and will be made", s->mailroot);
+		say(OK, NULL, "mailroot %s is not there, and will be made%s%s", s->mailroot, relative ? " in " : "", relative ? here : "");
 	if (ready != 1)
 		return;
 	for (int f = 0; f < FOLDERS; f++) {

@@ -449,16 +449,6 @@ explain_block(enum block b)
 		printf("    }\n");
 }
 
-static void
-explain_all(void)
-{
-	printf("# smtpd.conf - every setting, its default and its meaning.\n"
-	    "# Blocks are named as the tabs of the model's property sheet.\n");
-	for (int b = TOP; b < BLOCKS; b++)
-		explain_block((enum block)b);
-	printf("}\n");
-}
-
 int
 settings_explain(const char *name)
 {
@@ -466,7 +456,11 @@ settings_explain(const char *name)
 	bool found = false;
 
 	if (name == NULL || strcmp(name, block_name[SERVER]) == 0) {
-		explain_all();
+		printf("# smtpd.conf - every setting, its default and its meaning.\n"
+		    "# Blocks are named as the tabs of the model's property sheet.\n");
+		for (int b = TOP; b < BLOCKS; b++)
+			explain_block((enum block)b);
+		printf("}\n");
 		return 0;
 	}
 	if (strcmp(name, "include") == 0) {

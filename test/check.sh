@@ -61,7 +61,7 @@ conf fine <<E
 E
 mkdir m
 check 0 -f fine.conf
-says 'ok    mailroot m/fine is not there, and will be made'
+says "ok    mailroot m/fine is not there, and will be made in $PWD"
 [ ! -e m/fine ] || fail 'check makes a mailroot'
 start_server fine.conf; stop_server
 find m fine.conf | sort >before
