@@ -46,6 +46,7 @@ config_release(struct config *c)
 		for (const struct domain *d = s->domains; d != NULL; d = d->next)
 			names_free(d->names);
 		tls_context_free(s->tls);
+		tls_context_free(s->tls_client);
 	}
 	keep_free(c);
 	free(c);
@@ -446,6 +447,33 @@ check_listeners(struct reading *r, const struct server *s, const struct listen *
 		}
 }
 
+/* What is wanted of TLS; inherited where nothing is said. */
+static void
+check_tls_policy(struct reading *r, const struct place *said, enum block block, int *policy, int inherited)
+{
+	const struct place *at = config_said(said, block, "tls", NULL);
+
+	if (at == NULL)
+		*policy = inherited;
+	else if (!tls_built && *policy != TLS_OFF)
+		complain_at(r, at, "tls: this program was built without OpenSSL, so it can only be 'off'; see README");
+}
+
+/* What a row says of where its mail goes has no effect when that is the server's
+ * smart host. */
+static void
+check_used(struct reading *r, const struct server *s, const struct domain *d)
+{
+	static const char *const about[] = { "helo-only", "tls" };
+	const struct place *at;
+
+	if (d->kind != DOMAIN_REMOTE || d->hold || d->smart_host != NULL || s->smart_host == NULL || s->direct_first)
+		return;
+	for (size_t i = 0; i < sizeof about / sizeof *about; i++)
+		if ((at = config_said(d->said, DOMAIN, about[i], NULL)) != NULL)
+			complain_at(r, at, "%s: '%s' has no smart-host of its own, so its mail goes to the server's", about[i], text_shown(d->name));
+}
+
 static void
 check_domain(struct reading *r, struct server *s, struct domain *d)
 {
@@ -472,8 +500,8 @@ check_domain(struct reading *r, struct server *s, struct domain *d)
 	}
 	if (d->hold_accounts != NULL && !d->hold)
 		complain_at(r, &d->place, "hold-accounts: mail for '%s' is not held; say 'hold yes'", text_shown(d->name));
-	if (d->helo_only && !d->hold && d->smart_host == NULL && s->smart_host != NULL && !s->direct_first)
-		complain_at(r, &d->place, "helo-only: '%s' has no smart-host of its own, so its mail goes to the server's", text_shown(d->name));
+	check_tls_policy(r, d->said, DOMAIN, &d->tls_policy, s->tls_policy);
+	check_used(r, s, d);
 	if (d->kind != DOMAIN_DEFAULT)
 		return;
 	if (s->home != NULL)
@@ -563,6 +591,10 @@ check_copy_to(struct reading *r, struct server *s)
 static void
 check_tls(struct reading *r, struct server *s)
 {
+	if (s->own_certificate != NULL && s->own_certificate->next != NULL)
+		complain_at(r, &s->own_certificate->next->place, "certificate: in delivery there is one, for all whom we connect to");
+	if (s->ca_file != NULL && !tls_built)
+		complain_at(r, place_of(s, DELIVERY, "ca-file"), "ca-file: this program was built without OpenSSL, so it cannot do TLS; see README");
 	if (s->certificates != NULL)
 		return;
 	s->useless |= EXT_STARTTLS;
@@ -627,6 +659,7 @@ check_server(struct reading *r, struct server *s)
 	}
 	for (l = s->listen; l != NULL; l = l->next)
 		check_listeners(r, s, l);
+	check_tls_policy(r, s->said, DELIVERY, &s->tls_policy, TLS_OPPORTUNISTIC);
 	for (d = s->domains; d != NULL; d = d->next) {
 		check_domain(r, s, d);
 		held |= d->hold ? EXT_ETRN : 0;
@@ -739,8 +772,23 @@ key_warn(const struct certificate *of)
 {
 	struct stat st;
 
-	if (stat(of->key, &st) == 0 && (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0)
+	if (of != NULL && stat(of->key, &st) == 0 && (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0)
 		log_line("%s:%d: warning: the key '%s' is not its owner's alone: chmod 600 it", of->place.file, of->place.line, of->key);
+}
+
+/* What our connections to others need. */
+static void
+client_secure(struct reading *r, struct server *s)
+{
+	const struct certificate *own = s->own_certificate;
+	bool wanted = s->tls_policy != TLS_OFF;
+	char why[600];
+
+	for (const struct domain *d = s->domains; d != NULL; d = d->next)
+		wanted |= d->kind == DOMAIN_REMOTE && d->tls_policy != TLS_OFF;
+	if (tls_built && wanted && (s->tls_client = tls_client(own, s->ca_file, why, sizeof why)) == NULL)
+		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
+	key_warn(own);
 }
 
 int
@@ -756,6 +804,7 @@ config_secure(struct config *c)
 			complain_at(&r, at ? &at->place : place_of(s, ACCESS, "certificate"), "%s", why);
 		for (at = s->certificates; at != NULL; at = at->next)
 			key_warn(at);
+		client_secure(&r, s);
 	}
 	return c->errors == 0 ? 0 : -1;
 }

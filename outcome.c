@@ -332,7 +332,7 @@ outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a)
 	bool noted = next != 0, failed = false;
 	struct buf words = { 0 };
 
-	report_log(m, v->conf->name, a->local, next);
+	report_log(m, v->conf->name, a, next);
 	v->counts[a->local ? DELIVERY_RETRIES : SEND_RETRIES] += next != 0;
 	if (outcomes_report(v, m, a) == -1) {
 		failed = true;

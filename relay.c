@@ -5,8 +5,10 @@
  *
  *	LOOKUP    a name server   where is it?  MX, then addresses
  *	CONNECT   the network
+ *	HANDSHAKE both            TLS: after STARTTLS, or first of all on port 465
  *	GREETING  they            220
  *	HELLO     they            EHLO was said, or HELO
+ *	STARTTLS  they            STARTTLS was said
  *	READY     we              between messages; idle when there is none
  *	ENVELOPE  both            MAIL, RCPT..., DATA: `saying` runs ahead of
  *	                          `hearing` where PIPELINING is offered
@@ -23,6 +25,11 @@
  * lost, while the next candidate is tried.  relay_say and relay_heard are
  * mirrors: what we say in each state, and what an answer means in it.
  *
+ * Nothing that was heard in clear counts under TLS: it begins with EHLO.  Where
+ * TLS is wished for and no more (opportunistic), and comes to nothing, the same
+ * address is connected to once more, in clear; but not where somebody may have
+ * put words into the stream.
+ *
  * What a failure is charged to: before MAIL the destination; in a transaction
  * the message, and the destination when it goes on (STRIKES); a reply to RCPT
  * that one recipient.
@@ -37,6 +44,7 @@
 #include <unistd.h>
 
 #define CONNECT_WAIT   30000	/* ms */
+#define HANDSHAKE_WAIT 30000
 #define GREETING_WAIT  300000	/* RFC 5321 4.5.3.2.1 */
 #define COMMAND_WAIT   300000	/* .2, .3 */
 #define DATA_WAIT      120000	/* .4 */
@@ -52,14 +60,14 @@
 #define TRANSCRIPT     4096	/* octets of a conversation that are kept */
 #define STRIKES        3	/* transactions in a row that died, until the destination backs off */
 
-enum relay_state { LOOKUP, CONNECT, GREETING, HELLO, READY, ENVELOPE, CONTENT, VERDICT, RESET, QUIT, OVER };
+enum relay_state { LOOKUP, CONNECT, HANDSHAKE, GREETING, HELLO, STARTTLS, READY, ENVELOPE, CONTENT, VERDICT, RESET, QUIT, OVER };
 
 /* For the trace: the name, and the clause that rules what is said in it. */
 static const struct {
 	const char *name, *clause;
 } states[] = {
-	{ "LOOKUP", "RFC 5321 5.1" }, { "CNNECT", "" }, { "GREET", "RFC 5321 3.1" }, { "HELLO", "RFC 5321 4.1.1.1" },
-	{ "READY", "" }, { "MAIL", "RFC 5321 3.3" }, { "DATA", "RFC 5321 4.1.1.4" }, { "DOT", "RFC 5321 4.2.5" },
+	{ "LOOKUP", "RFC 5321 5.1" }, { "CNNECT", "" }, { "TLS", "" }, { "GREET", "RFC 5321 3.1" }, { "HELLO", "RFC 5321 4.1.1.1" },
+	{ "STLS", "RFC 3207 4" }, { "READY", "" }, { "MAIL", "RFC 5321 3.3" }, { "DATA", "RFC 5321 4.1.1.4" }, { "DOT", "RFC 5321 4.2.5" },
 	{ "RSET", "RFC 5321 4.1.1.5" }, { "QUIT", "RFC 5321 4.1.1.10" }, { "OVER", "" }
 };
 
@@ -76,6 +84,7 @@ struct relay {
 	struct route route;		/* where it is */
 	/* what it said */
 	bool helo_only, helo;
+	bool clear;			/* TLS has failed at this address */
 	unsigned offers;		/* of enum extension, and */
 	unsigned hidden;		/* those that are not used */
 	long long size_limit, rcpt_max, mail_max;
@@ -105,6 +114,7 @@ static size_t relay_most = SIZE_MAX;
 
 static void relay_say(struct relay *r);
 static void candidate_failed(struct relay *r, bool permanent);
+static bool candidate_connect(struct relay *r);
 static void route_follow(struct relay *r);
 
 /* ---- what is said ---------------------------------------------------------------------- */
@@ -196,7 +206,8 @@ recipient_next(const struct relay *r, size_t i)
 static void
 message_done(struct relay *r)
 {
-	struct attempt a = { .transcript = r->transcript.data, .dsn = (r->offers & EXT_DSN) != 0 };
+	struct attempt a = { .transcript = r->transcript.data, .dsn = (r->offers & EXT_DSN) != 0,
+	    .tls = r->conn.tls != NULL ? tls_words(r->conn.tls) : NULL };
 	bool more = recipient_next(r, 0) < r->m->env.count;
 	struct id id = r->m->id;
 
@@ -592,6 +603,7 @@ say_hello(struct relay *r, bool helo)
 
 	r->helo = helo;
 	r->offers = 0;
+	r->size_limit = 0;
 	r->rcpt_max = RCPTS_MAX;
 	r->mail_max = r->account != NULL ? LLONG_MAX : r->conf->per_connection;	/* there is no next one */
 	enter(r, HELLO, COMMAND_WAIT);
@@ -605,6 +617,98 @@ quit(struct relay *r)
 	enter(r, QUIT, QUIT_WAIT);
 	say(r, "QUIT");
 }
+
+/* ---- TLS ------------------------------------------------------------------------------------------- */
+
+/* It comes to nothing, and words say why: where it was wished for and no more,
+ * and may be left, this address is tried in clear. */
+static void
+secure_failed(struct relay *r)
+{
+	char safe[WORDS_SIZE];
+
+	if (route_tls(&r->route) != TLS_OPPORTUNISTIC || route_tls_first(&r->route)) {
+		candidate_failed(r, false);
+		return;
+	}
+	log_line("- clear server=\"%s\" host=%s reason=\"%s\"", r->conf->name, r->route.text,
+	    text_safe(safe, sizeof safe, r->words, strlen(r->words)));
+	transcribe(r, '=', r->words, strlen(r->words));
+	conn_count(&r->conn, r->dest->owner->counts);
+	conn_close(&r->conn);
+	r->clear = true;
+	if (!candidate_connect(r))
+		route_follow(r);
+}
+
+/* From here on all is under TLS, once its handshake is done. */
+static void
+secure(struct relay *r)
+{
+	char name[DOMAIN_MAX + 1];
+
+	enter(r, HANDSHAKE, HANDSHAKE_WAIT);
+	if (conn_secure(&r->conn, r->conf->tls_client, route_peer(&r->route, name), route_tls(&r->route) == TLS_VERIFIED) == 0)
+		return;
+	words_set(r, "4.3.0 there is no memory for TLS");
+	candidate_failed(r, false);
+}
+
+static void
+step_handshake(struct relay *r)
+{
+	char why[WORDS_SIZE];
+	const char *words;
+	int answer = tls_handshake(r->conn.tls, why, sizeof why);
+
+	if (answer == -1) {
+		words_set(r, "4.7.5 %s: %.300s", r->route.text, why);
+		secure_failed(r);
+	}
+	if (answer != 1)
+		return;
+	words = tls_words(r->conn.tls);
+	transcribe(r, '=', words, strlen(words));
+	if (route_tls_first(&r->route))
+		enter(r, GREETING, GREETING_WAIT);
+	else
+		say_hello(r, false);
+}
+
+static void
+heard_starttls(struct relay *r, bool good)
+{
+	size_t n;
+
+	conn_peek(&r->conn, &n);
+	if (good && n > 0) {		/* said in clear, and meant to be taken for what is said under TLS */
+		words_set(r, "4.7.0 %s says more behind its reply to STARTTLS, in clear: somebody may be in between", r->route.text);
+		log_line("warning: server=\"%s\" host=%s injection=%lu", r->conf->name, r->route.text, (unsigned long)n);
+		candidate_failed(r, false);
+	} else if (good)
+		secure(r);
+	else
+		secure_failed(r);
+}
+
+/* It is greeted: TLS comes next, if it is to come. */
+static void
+heard_hello(struct relay *r)
+{
+	enum tls_policy policy = r->account == NULL ? route_tls(&r->route) : TLS_OFF;
+	bool wanted = r->conn.tls == NULL && policy != TLS_OFF && r->conf->tls_client != NULL && !r->clear;
+
+	if (wanted && (r->offers & EXT_STARTTLS)) {
+		enter(r, STARTTLS, COMMAND_WAIT);
+		say(r, "STARTTLS");
+	} else if (r->conn.tls == NULL && policy > TLS_OPPORTUNISTIC) {
+		words_set(r, "4.7.4 %s does not offer STARTTLS, and nothing is sent there in clear (tls)", r->route.text);
+		candidate_failed(r, false);
+	} else
+		enter(r, READY, IDLE_KEPT);
+}
+
+/* ---- the connection is gone, or a reply is there ----------------------------------------------------- */
 
 /* Nobody knows whether it was taken: SMTP's own gap. */
 static void
@@ -632,6 +736,10 @@ lost(struct relay *r, const char *why)
 	}
 	if (why != NULL)
 		words_set(r, "%s %s %s", r->state == CONNECT ? "4.4.1" : "4.4.2", r->route.text, why);
+	if (r->state == STARTTLS || r->state == HANDSHAKE) {
+		secure_failed(r);
+		return;
+	}
 	if (r->m == NULL) {
 		candidate_failed(r, false);
 		return;
@@ -666,11 +774,14 @@ relay_heard(struct relay *r)
 		break;
 	case HELLO:
 		if (good)
-			enter(r, READY, IDLE_KEPT);
+			heard_hello(r);
 		else if (r->code >= 500 && !r->helo)
 			say_hello(r, true);
 		else
 			candidate_failed(r, r->code >= 500);
+		break;
+	case STARTTLS:
+		heard_starttls(r, good);
 		break;
 	case ENVELOPE:
 		heard_envelope(r);
@@ -791,7 +902,7 @@ hear_line(struct relay *r, const char *line, size_t n)
 static bool
 talking(const struct relay *r)
 {
-	return r->state > CONNECT && r->state != OVER;
+	return r->state > HANDSHAKE && r->state != OVER;
 }
 
 static void
@@ -846,25 +957,37 @@ exhausted(struct relay *r)
 	dest_fail(d, r->words, speaker(r), r->transcript.data);
 }
 
+/* To the address that the route has found. */
+static bool
+candidate_connect(struct relay *r)
+{
+	const struct addr *to = &r->route.addrs[r->route.addr];
+	int fd = conn_connect(to);
+
+	r->lines = 0;
+	if (fd == -1) {
+		route_failed(&r->route, false, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
+		return false;
+	}
+	conn_open(&r->conn, fd, fd);
+	r->conn.peer = *to;
+	enter(r, CONNECT, CONNECT_WAIT);
+	transcribe(r, '=', r->route.text, strlen(r->route.text));
+	return true;
+}
+
 /* The next candidate, when the route knows it. */
 static void
 route_follow(struct relay *r)
 {
-	int answer, fd;
+	int answer;
 
 	r->state = LOOKUP;
-	r->lines = 0;
 	r->sent = 0;
-	while ((answer = route_step(&r->route)) == 1) {
-		if ((fd = conn_connect(&r->route.addrs[r->route.addr])) != -1) {
-			conn_open(&r->conn, fd, fd);
-			r->conn.peer = r->route.addrs[r->route.addr];
-			enter(r, CONNECT, CONNECT_WAIT);
-			transcribe(r, '=', r->route.text, strlen(r->route.text));
+	r->clear = false;
+	while ((answer = route_step(&r->route)) == 1)
+		if (candidate_connect(r))
 			return;
-		}
-		route_failed(&r->route, false, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
-	}
 	if (answer == -1)
 		exhausted(r);
 }
@@ -898,8 +1021,11 @@ step_connect(struct relay *r)
 	if (conn_connected(r->conn.fd) == 0) {
 		enter(r, GREETING, GREETING_WAIT);
 		r->dest->owner->counts[OUTBOUND]++;
-		if (!route_loops(&r->route, r->conn.fd))
+		if (!route_loops(&r->route, r->conn.fd)) {
+			if (route_tls_first(&r->route) && r->conf->tls_client != NULL)
+				secure(r);
 			return;
+		}
 		words_set(r, "5.4.6 %s is this server itself: the mail would go round in circles", r->route.text);
 		candidate_failed(r, true);
 		return;
@@ -1041,6 +1167,8 @@ relay_step(struct relay *r, short events)
 		lost(r, r->state == CONNECT ? "cannot be connected to: no answer" : "was silent for too long");
 	else if (r->state == CONNECT && events != 0)
 		step_connect(r);
+	else if (r->state == HANDSHAKE && events != 0)
+		step_handshake(r);
 	else if (talking(r) && (events & (POLLIN | POLLHUP | POLLERR)) && conn_receive(&r->conn) != 0)
 		relay_hear(r);
 	relay_speak(r);
@@ -1156,7 +1284,7 @@ relay_peer(size_t i, struct peer *p)
 		return false;
 	*p = (struct peer){ .owner = r->dest->owner, .number = r->number, .began = r->began };
 	snprintf(p->host, sizeof p->host, "%s", *r->route.text ? r->route.text : r->dest->name);
-	snprintf(p->doing, sizeof p->doing, "%s %s%.100s", states[r->state].name, r->m ? "with " : "for ",
+	snprintf(p->doing, sizeof p->doing, "%s %s%s%.100s", states[r->state].name, r->conn.tls ? "under TLS " : "", r->m ? "with " : "for ",
 	    r->m ? id_text(&r->m->id, id) : r->dest->name);
 	return true;
 }

@@ -341,10 +341,10 @@ report_write(const struct report *r, const struct id *id, struct buf *b)
 /* ---- for the operator ------------------------------------------------------------------------ */
 
 void
-report_log(const struct message *m, const char *server, bool local, long long next)
+report_log(const struct message *m, const char *server, const struct attempt *a, long long next)
 {
 	static const char *const word[] = { [RCPT_ACCEPTED] = "relayed", [RCPT_REJECTED] = "failed", [RCPT_DEFERRED] = "deferred" };
-	char id[ID_SIZE], to[400], safe[WORDS_SIZE], wait[40];
+	char id[ID_SIZE], to[400], safe[WORDS_SIZE], wait[40], tls[TLS_WORDS + 10];
 	const struct recipient *r = m->env.rcpt;
 
 	for (size_t i = 0, n; i < m->env.count; i += n) {
@@ -355,14 +355,16 @@ report_log(const struct message *m, const char *server, bool local, long long ne
 		    strcmp(r[i + n].words ? r[i + n].words : "", words) == 0; n++)
 			;
 		some.count = n;
-		if (!r[i].chosen || r[i].outcome == RCPT_OPEN || (local && r[i].outcome == RCPT_ACCEPTED))
+		if (!r[i].chosen || r[i].outcome == RCPT_OPEN || (a->local && r[i].outcome == RCPT_ACCEPTED))
 			continue;
-		wait[0] = '\0';
+		wait[0] = tls[0] = '\0';
+		if (r[i].outcome == RCPT_ACCEPTED)
+			snprintf(tls, sizeof tls, " tls=%s%s%s", a->tls ? "\"" : "", a->tls ? a->tls : "none", a->tls ? "\"" : "");
 		if (r[i].outcome == RCPT_DEFERRED)
 			snprintf(wait, sizeof wait, " seconds=%lld", next > now.wall / 1000 ? next - now.wall / 1000 : 0);
-		log_line("%s %s%s server=\"%s\" to=%s host=%s %s=\"%s\"", id_text(&m->id, id), word[r[i].outcome],
+		log_line("%s %s%s server=\"%s\" to=%s host=%s %s=\"%s\"%s", id_text(&m->id, id), word[r[i].outcome],
 		    wait, server, envelope_text(&some, r[i].outcome, to, sizeof to), r[i].host ? r[i].host : "-",
-		    r[i].outcome == RCPT_ACCEPTED ? "reply" : "reason", text_safe(safe, sizeof safe, words, strlen(words)));
+		    r[i].outcome == RCPT_ACCEPTED ? "reply" : "reason", text_safe(safe, sizeof safe, words, strlen(words)), tls);
 	}
 }
 

@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define CANDIDATES_MAX 30	/* addresses tried in one attempt */
+#define TLS_PORT 465		/* where TLS comes first, RFC 8314 3.3 */
 
 bool
 route_held(const struct server *s, const char *address)
@@ -216,6 +217,45 @@ heard_addresses(struct route *r, const struct dns_answer *a)
 	r->host++;
 	r->state = ROUTE_HOST;
 }
+
+/* ---- who is spoken to there, and how -------------------------------------------- */
+
+/* The row that rules where we are; NULL: the server's smart host does not ask it. */
+static const struct domain *
+route_row(const struct route *r)
+{
+	const struct hop *h = r->server->smart_host;
+
+	while (h != NULL && h != r->hop)
+		h = h->next;
+	return h == NULL ? config_domain(r->server, r->own.host) : NULL;
+}
+
+enum tls_policy
+route_tls(const struct route *r)
+{
+	const struct domain *row = route_row(r);
+
+	return (enum tls_policy)(row != NULL && row->kind == DOMAIN_REMOTE ? row->tls_policy : r->server->tls_policy);
+}
+
+bool
+route_tls_first(const struct route *r)
+{
+	return r->addrs[r->addr].port == TLS_PORT && route_tls(r) != TLS_OFF;
+}
+
+char *
+route_peer(const struct route *r, char out[DOMAIN_MAX + 1])
+{
+	if (r->mx == NULL && r->hop->addr.family != 0)
+		return addr_text(&r->hop->addr, out);
+	if (domain_ascii(out, host_name(r)) == -1)
+		snprintf(out, DOMAIN_MAX + 1, "%s", host_name(r));
+	return out;
+}
+
+/* ---- addresses -------------------------------------------------------------------- */
 
 /* Is this one of the addresses we listen on ourselves? */
 static bool

@@ -244,8 +244,22 @@ const struct setting settings[] = {
 	  "(unverified) when that is not what the client calls itself, or (RDNS failed) when no name server answered. "
 	  "With 'require' besides, a client without such a name is answered 550 5.7.25 (451 4.7.25 when no name server answered) for each recipient; "
 	  "who stands in 'relay only' needs none, nor who writes to our postmaster." },
-	LATER_IN(DELIVERY, "authenticate"), LATER_IN(DELIVERY, "tls"),
+	LATER_IN(DELIVERY, "authenticate"),
+	{ DELIVERY, WORD, "tls", S(tls_policy), "opportunistic", 0, 0, "off opportunistic required verified",
+	  "Delivery: Outbound Security, TLS encryption",
+	  "Whether mail to others goes by TLS: 'opportunistic', by STARTTLS where it is offered, whatever the certificate, and in clear where it is not, "
+	  "or comes to nothing; 'required', or not at all; 'verified', and only to a host whose certificate is believed (ca-file) and is for its name: "
+	  "as smart-host has it, or as the MX has it, which is as good as the DNS is; of an address in brackets it is the address; "
+	  "'off', always in clear. On port 465 TLS comes first, without STARTTLS, unless it is off. What fails waits, and is tried again. "
+	  "A program built without OpenSSL can only say 'off', and does not look for STARTTLS." },
+	{ DELIVERY, TEXT, "ca-file", S(ca_file), "", 0, 0, NULL,
+	  "not in the model",
+	  "A file of certificates in PEM, of those who are believed where TLS is 'verified', instead of those that the system believes. "
+	  "It may hold lists of revoked certificates (CRL) too: then each certificate must be covered by one, and those that are revoked are refused." },
 
+	{ DELIVERY, CERTIFICATES, "certificate", S(own_certificate), "", 0, 0, NULL,
+	  "Delivery: Outbound Security, certificate",
+	  "Two files in PEM, a certificate and its key: what we show to hosts that ask who we are. Read as those in access are." },
 	LATER_IN(LDAP, "server"), LATER_IN(LDAP, "schema"), LATER_IN(LDAP, "bind"), LATER_IN(LDAP, "domain"),
 	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),
 	{ SECURITY, OPERATORS, "operators", S(operators), "", 0, 0, NULL,
@@ -292,7 +306,10 @@ const struct setting settings[] = {
 	  "not in the model",
 	  "What not to use of what is offered there, as '-NAME ...'; the names are those of 'extensions' in messages. "
 	  "For a server that offers what it does not do." },
-	LATER_IN(DOMAIN, "authenticate"), LATER_IN(DOMAIN, "tls"),
+	LATER_IN(DOMAIN, "authenticate"),
+	{ DOMAIN, WORD, "tls", D(tls_policy), "", 0, 0, "off opportunistic required verified",
+	  "Remote domain: Outbound Security, TLS encryption",
+	  "As in delivery, for this domain's smart-host or MX. The default is what is said there." },
 };
 
 const size_t settings_count = sizeof settings / sizeof *settings;

@@ -279,6 +279,10 @@ struct names {
 
 enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
 
+/* What we want of TLS as a client; without OpenSSL it is off or, never come by,
+ * opportunistic. */
+enum tls_policy { TLS_OFF, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
+
 struct domain {
 	char *name;		/* as written; "*.example.net" for a wildcard */
 	enum domain_kind kind;
@@ -291,6 +295,7 @@ struct domain {
 	bool hold;		/* its mail waits to be asked for */
 	struct name *hold_accounts;	/* by these, ATRN; NULL: by anybody, ETRN */
 	struct hop *smart_host;
+	int tls_policy;		/* enum tls_policy */
 	int hidden;		/* extensions not used */
 	struct place place;
 	struct place *said;	/* as in struct server */
@@ -346,6 +351,9 @@ struct server {
 	bool direct_first;
 	long long max_hops;
 	int reverse_dns;	/* enum reverse_dns */
+	int tls_policy;		/* enum tls_policy */
+	char *ca_file;		/* or NULL */
+	struct certificate *own_certificate;	/* one at most, shown to who asks for it */
 	/* security */
 	struct operator *operators;	/* NULL: those of the whole program */
 
@@ -355,6 +363,7 @@ struct server {
 	size_t end;		/* of its block in that file, behind the '}' */
 	struct place *said;	/* per row of the settings table: where it was said */
 	struct config *config;	/* that it is part of */
+	struct tls_context *tls_client;	/* of our connections to others; NULL: they are in clear */
 	struct server *next;
 };
 
@@ -514,6 +523,7 @@ struct attempt {
 	bool local;		/* into Drop: the local times hold */
 	bool expanded;		/* who was accepted is a list */
 	const char *transcript;	/* of the conversation, or NULL */
+	const char *tls;	/* what protected it, or NULL */
 	long long next;		/* second of the next one; 0: by the schedule */
 	bool dsn;		/* the next hop reports of success itself */
 	bool moved;		/* the file went to Drop */
@@ -1570,7 +1580,7 @@ const char *report_action(enum action action);	/* "failed", ... */
 const char *report_args(const struct report *r, const struct buf *text);
 /* "ID relayed/deferred/failed ...": a line of the log for those in a row who have
  * the same outcome for the same reason.  next is the second of the next attempt. */
-void report_log(const struct message *m, const char *server, bool local, long long next);
+void report_log(const struct message *m, const char *server, const struct attempt *a, long long next);
 /* Who did not get it, and why, one below the other. */
 void report_words(const struct message *m, struct buf *b);
 /* The text of a note beside a waiting message.  next as ever; in the past: it is
@@ -1600,6 +1610,12 @@ void route_want(const struct route *r, struct pollfd *slot, msec *until);
  * if that fails; -1 there is nothing more: words say why, and permanent. */
 int route_step(struct route *r);
 void route_failed(struct route *r, bool permanent, const char *format, ...);
+/* What is wanted of TLS where it leads now; and is that port one where it comes
+ * first, before any word? */
+enum tls_policy route_tls(const struct route *r);
+bool route_tls_first(const struct route *r);
+/* Whose certificate is to be shown there: a name as the DNS has it, or an address. */
+char *route_peer(const struct route *r, char out[DOMAIN_MAX + 1]);
 /* Has this connection come back to ourselves? */
 bool route_loops(const struct route *r, int fd);
 void route_end(struct route *r);			/* idempotent */

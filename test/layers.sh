@@ -24,7 +24,7 @@ layers='
 	rdns: dns address log
 	proxy: address
 	pickup: spool message log policy
-	relay: dest outcome route spool journal mime message config settings address conn log
+	relay: dest outcome route spool journal mime message config settings address conn tls log
 	dest: outcome route config spool message log address
 	drop: outcome spool message config disk log policy names
 	outcome: spool report message config disk log policy

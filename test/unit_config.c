@@ -160,8 +160,9 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:4: log-fields: only a w3c log can choose\nc.conf:5: log-local-time: only a w3c log can choose\n" },
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
-	{ SERVER HOME "delivery { tls required }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
-	  "c.conf:3: 'tls' is not*\nc.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
+	{ SERVER HOME "delivery { tls sometimes }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
+	  "c.conf:3: tls: 'sometimes' is none of: off opportunistic required verified\n"
+	  "c.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
 	{ "user a\nuser b\nchroot\nchroot /a /b\n" SERVER HOME "}\n", "c.conf:2: user: already set on line 1\n"
 	  "c.conf:3: chroot: wants one value, got 0\nc.conf:4: chroot: already set on line 3\n" },
