@@ -36,10 +36,10 @@ REST = console.o \
 	rdns.o \
 	pickup.o \
 	relay.o \
+	hello.o \
 	dest.o \
 	drop.o \
 	outcome.o \
-	auth.o \
 	spool.o \
 	report.o \
 	journal.o \
@@ -50,11 +50,12 @@ REST = console.o \
 	route.o \
 	config.o \
 	value.o \
+	auth.o \
+	digest.o \
 	process.o \
 	names.o \
 	settings.o \
 	dns.o \
-	digest.o \
 	conn.o \
 	tls.o \
 	address.o \

@@ -529,6 +529,39 @@ check_hops(const struct server *s, const struct hop *hops, const struct place *p
 	}
 }
 
+/* Is there a password for this account? */
+static void
+check_account(const struct account *a)
+{
+	char secret[AUTH_LINE / 2];
+	const char *wrong = a != NULL ? auth_secret(a->file, secret, sizeof secret) : NULL;
+
+	wipe(secret, sizeof secret);
+	if (wrong != NULL)
+		say(FAULT, &a->place, "authenticate: the password in '%s' cannot be used: %s", a->file, wrong);
+	else if (a != NULL)
+		say(OK, NULL, "authenticate: the password of %s can be read from %s", a->user, a->file);
+}
+
+/* Whom we believe, and who we are, where mail to others goes by TLS. */
+static void
+check_client(const struct server *s)
+{
+	struct tls_context *c;
+	char why[WORDS_SIZE];
+
+	check_account(s->account);
+	for (const struct domain *d = s->domains; d != NULL; d = d->next)
+		check_account(d->account);
+	if (s->ca_file == NULL && s->own_certificate == NULL)
+		return;
+	if ((c = tls_client(s->own_certificate, s->ca_file, why, sizeof why)) == NULL)
+		say(FAULT, s->own_certificate ? &s->own_certificate->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
+	else
+		say(OK, NULL, "\"%s\" has what it needs for TLS to others", s->name);
+	tls_context_free(c);
+}
+
 static void
 check_domains(const struct server *s)
 {
@@ -627,6 +660,7 @@ check_server(const struct server *s)
 	check_hostname(s);
 	check_passwords(s);
 	check_domains(s);
+	check_client(s);
 }
 
 int

@@ -464,7 +464,7 @@ check_tls_policy(struct reading *r, const struct place *said, enum block block, 
 static void
 check_used(struct reading *r, const struct server *s, const struct domain *d)
 {
-	static const char *const about[] = { "helo-only", "tls" };
+	static const char *const about[] = { "helo-only", "tls", "authenticate" };
 	const struct place *at;
 
 	if (d->kind != DOMAIN_REMOTE || d->hold || d->smart_host != NULL || s->smart_host == NULL || s->direct_first)
@@ -678,6 +678,8 @@ check_server(struct reading *r, struct server *s)
 		    "within hours; if that is meant, say 'open-relay yes'");
 	if (s->masquerade != NULL && !domain_valid(s->masquerade, strlen(s->masquerade)))
 		complain_at(r, place_of(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", text_shown(s->masquerade));
+	if (s->account != NULL && s->smart_host == NULL)
+		complain_at(r, &s->account->place, "authenticate: there is no smart-host that could ask who we are");
 	if (s->direct_first && s->smart_host == NULL)
 		complain_at(r, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
 	check_tls(r, s);
@@ -776,6 +778,18 @@ key_warn(const struct certificate *of)
 		log_line("%s:%d: warning: the key '%s' is not its owner's alone: chmod 600 it", of->place.file, of->place.line, of->key);
 }
 
+/* Can the password be read?  It is read again at each connection. */
+static void
+secret_try(struct reading *r, const struct account *a)
+{
+	char secret[AUTH_LINE / 2];
+	const char *why = a != NULL ? auth_secret(a->file, secret, sizeof secret) : NULL;
+
+	if (why != NULL)
+		complain_at(r, &a->place, "authenticate: the password in '%s' cannot be used: %s", text_shown(a->file), why);
+	wipe(secret, sizeof secret);
+}
+
 /* What our connections to others need. */
 static void
 client_secure(struct reading *r, struct server *s)
@@ -789,6 +803,9 @@ client_secure(struct reading *r, struct server *s)
 	if (tls_built && wanted && (s->tls_client = tls_client(own, s->ca_file, why, sizeof why)) == NULL)
 		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
 	key_warn(own);
+	secret_try(r, s->account);
+	for (const struct domain *d = s->domains; d != NULL; d = d->next)
+		secret_try(r, d->account);
 }
 
 int
@@ -893,6 +910,17 @@ config_local(const struct server *s, const char *address)
 	const char *at = strrchr(address, '@');
 
 	return at == NULL || domain_local(config_domain(s, at + 1));
+}
+
+const char *
+config_masked(const struct server *s, const char *sender, char out[PATH_OCTETS + DOMAIN_MAX + 2])
+{
+	const char *at = strrchr(sender, '@');
+
+	if (s->masquerade == NULL || at == NULL || !domain_local(config_domain(s, at + 1)))
+		return sender;
+	snprintf(out, PATH_OCTETS + DOMAIN_MAX + 2, "%.*s@%s", (int)(at - sender), sender, s->masquerade);
+	return out;
 }
 
 bool

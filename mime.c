@@ -8,9 +8,13 @@
  */
 #include "smtpd.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define DEPTH 16		/* of entities in the message */
+#define DEPTH          16	/* of entities in the message */
+#define READ_OCTETS    32768
+#define CONVERT_OCTETS (64 << 20)	/* of a message that is made 7-bit */
 
 static const char *
 line_behind(const char *at, const char *end)
@@ -129,4 +133,56 @@ int
 mime_to_7bit(const char *text, size_t n, struct buf *out)
 {
 	return n > 0 && text[n - 1] == '\n' && entity(text, text + n, true, 0, out) == 0 && !out->torn ? 0 : -1;
+}
+
+/* ---- a message's file ---------------------------------------------------------- */
+
+int
+mime_eight(const struct message *m, bool header)
+{
+	static char octets[READ_OCTETS];
+	off_t at = (off_t)m->body;
+	ssize_t n;
+	char last = '\n', before = '\0';
+
+	while ((n = pread(m->fd, octets, sizeof octets, at)) > 0) {
+		for (ssize_t i = 0; i < n; i++) {
+			if ((unsigned char)octets[i] > 127)
+				return 1;
+			if (header && octets[i] == '\n' && (last == '\n' || (last == '\r' && before == '\n')))
+				return 0;
+			before = last;
+			last = octets[i];
+		}
+		at += n;
+	}
+	return (int)n;
+}
+
+bool
+mime_utf8(const struct message *m)
+{
+	const struct envelope *e = &m->env;
+	bool needs = eight_bit(e->sender, strlen(e->sender));
+
+	for (size_t i = 0; i < e->count; i++)
+		needs |= e->rcpt[i].chosen && eight_bit(e->rcpt[i].address, strlen(e->rcpt[i].address));
+	return needs || (args_have(e->sender_args, "SMTPUTF8") && mime_eight(m, true) == 1);
+}
+
+int
+mime_seven(const struct message *m, struct buf *out)
+{
+	long long size = m->size - m->body;
+	char *text = size <= CONVERT_OCTETS ? memory(NULL, (size_t)size + 1) : NULL;
+	bool made = false;
+
+	if (text != NULL && pread(m->fd, text, (size_t)size, (off_t)m->body) == (ssize_t)size)
+		made = mime_to_7bit(text, (size_t)size, out) == 0;
+	if (!made && size <= CONVERT_OCTETS && (text == NULL || out->torn)) {
+		free(text);
+		return -1;
+	}
+	free(text);
+	return made;
 }

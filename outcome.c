@@ -236,6 +236,31 @@ outcome_note(struct spool *sp, const struct id *id, const char *words, const cha
 	buf_free(&b);
 }
 
+/* ---- the operator ----------------------------------------------------------------------------- */
+
+void
+outcome_tell(struct vserver *v, const char *subject, const char *text)
+{
+	char head[2600], idt[ID_SIZE], date[DATE_SIZE], to[DOMAIN_MAX + 20];
+	struct message *m;
+	struct id id;
+	int n;
+
+	id_next(&id);
+	if ((m = spool_new(&id)) == NULL)
+		return;
+	snprintf(to, sizeof to, "postmaster@%.255s", v->conf->home->name);
+	n = snprintf(head, sizeof head, "From: <postmaster@%.255s>\r\nTo: <%s>\r\nSubject: %.200s\r\nDate: %s\r\n"
+	    "Message-ID: <%s@%.255s>\r\nAuto-Submitted: auto-generated\r\n\r\n%.1200s\r\n", v->conf->home->name, to, subject,
+	    date_text(date, now.wall / 1000), id_text(&id, idt), v->conf->hostname, text);
+	if (n < 0 || (size_t)n >= sizeof head || envelope_sender(&m->env, "", NULL) == -1 ||
+	    envelope_add(&m->env, to, NULL) == -1 || spool_create(v->spool, m, head) == -1) {
+		spool_abandon(v->spool, m);
+		return;
+	}
+	spool_commit(v->spool, m);
+}
+
 /* ---- the end of an attempt ------------------------------------------------------------------ */
 
 /* Whose time is over?  And when is the next attempt at the others, 0 none. */

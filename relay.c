@@ -9,6 +9,7 @@
  *	GREETING  they            220
  *	HELLO     they            EHLO was said, or HELO
  *	STARTTLS  they            STARTTLS was said
+ *	LOGIN     both            AUTH was said: see hello.c
  *	READY     we              between messages; idle when there is none
  *	ENVELOPE  both            MAIL, RCPT..., DATA: `saying` runs ahead of
  *	                          `hearing` where PIPELINING is offered
@@ -52,22 +53,19 @@
 #define VERDICT_WAIT   600000	/* .6 */
 #define QUIT_WAIT      2000	/* a courtesy, no more */
 #define IDLE_KEPT      1000	/* a connection without work, for more of it */
-#define RCPTS_MAX      1000	/* of one transaction, unless the peer says less */
 #define LINES_MAX      100	/* of one reply */
 #define PUMP_TURN      8	/* pieces of content sent to one peer in a turn */
 #define OUT_OCTETS     32768	/* said ahead; and content read at a time */
-#define CONVERT_OCTETS (64 << 20)	/* of a message that is made 7-bit */
-#define TRANSCRIPT     4096	/* octets of a conversation that are kept */
 #define STRIKES        3	/* transactions in a row that died, until the destination backs off */
 
-enum relay_state { LOOKUP, CONNECT, HANDSHAKE, GREETING, HELLO, STARTTLS, READY, ENVELOPE, CONTENT, VERDICT, RESET, QUIT, OVER };
+enum relay_state { LOOKUP, CONNECT, HANDSHAKE, GREETING, HELLO, STARTTLS, LOGIN, READY, ENVELOPE, CONTENT, VERDICT, RESET, QUIT, OVER };
 
 /* For the trace: the name, and the clause that rules what is said in it. */
 static const struct {
 	const char *name, *clause;
 } states[] = {
 	{ "LOOKUP", "RFC 5321 5.1" }, { "CNNECT", "" }, { "TLS", "" }, { "GREET", "RFC 5321 3.1" }, { "HELLO", "RFC 5321 4.1.1.1" },
-	{ "STLS", "RFC 3207 4" }, { "READY", "" }, { "MAIL", "RFC 5321 3.3" }, { "DATA", "RFC 5321 4.1.1.4" }, { "DOT", "RFC 5321 4.2.5" },
+	{ "STLS", "RFC 3207 4" }, { "AUTH", "RFC 4954 4" }, { "READY", "" }, { "MAIL", "RFC 5321 3.3" }, { "DATA", "RFC 5321 4.1.1.4" }, { "DOT", "RFC 5321 4.2.5" },
 	{ "RSET", "RFC 5321 4.1.1.5" }, { "QUIT", "RFC 5321 4.1.1.10" }, { "OVER", "" }
 };
 
@@ -85,9 +83,10 @@ struct relay {
 	/* what it said */
 	bool helo_only, helo;
 	bool clear;			/* TLS has failed at this address */
-	unsigned offers;		/* of enum extension, and */
-	unsigned hidden;		/* those that are not used */
-	long long size_limit, rcpt_max, mail_max;
+	struct proof proof;
+	bool works, known;		/* that goes on in the next turn; it knows who we are */
+	struct offers offers;
+	unsigned hidden;		/* extensions that are not used */
 	int code, lines;
 	char words[WORDS_SIZE];		/* its last reply, or our own for what happened */
 	/* what we send */
@@ -130,28 +129,16 @@ words_set(struct relay *r, const char *format, ...)
 	va_end(ap);
 }
 
-/* One line of the conversation: for the trace, and to be kept with the message.
- * The beginning is kept, and then what comes last. */
+/* One line of the conversation: for the trace, and to be kept with the message. */
 static void
 transcribe(struct relay *r, char side, const char *line, size_t n)
 {
-	struct buf *b = &r->transcript;
 	char safe[300];
 
 	journal_relay(r->dest->owner->journal, &r->exchange, &r->conn, side, line, n);
 	trace_line(r->number, r->began, states[r->state].name, side, line, n, side == '>' ? states[r->state].clause : "");
 	text_safe(safe, sizeof safe, line, n);
-	if (b->len > TRANSCRIPT) {
-		size_t half = TRANSCRIPT / 2, cut = b->len - half;
-
-		while (half < b->len && b->data[half - 1] != '\n')
-			half++;
-		while (cut < b->len && b->data[cut - 1] != '\n')
-			cut++;
-		memmove(b->data + half, b->data + cut, b->len - cut);
-		b->len -= cut - half;
-	}
-	buf_addf(b, "%c %s\n", side, safe);
+	report_transcribe(&r->transcript, side, safe);
 }
 
 static void
@@ -170,6 +157,21 @@ say(struct relay *r, const char *format, ...)
 	memcpy(line + n, "\r\n", 2);
 	if (buf_add(&r->conn.out, line, (size_t)n + 2) == -1)
 		r->conn.ended = true;		/* out of memory costs this connection */
+}
+
+/* The line of the login, of which nobody sees more than that. */
+static void
+say_login(struct relay *r)
+{
+	const struct buf *line = &r->proof.line;
+	char shown[60] = "(not shown)";
+
+	if (text_prefix(line->data, "AUTH "))
+		snprintf(shown, sizeof shown, "AUTH %s (not shown)", proof_mechanism(&r->proof));
+	r->exchange.sent = (long long)line->len;
+	transcribe(r, '>', shown, strlen(shown));
+	if (buf_add(&r->conn.out, line->data, line->len) == -1)
+		r->conn.ended = true;
 }
 
 static void
@@ -206,7 +208,7 @@ recipient_next(const struct relay *r, size_t i)
 static void
 message_done(struct relay *r)
 {
-	struct attempt a = { .transcript = r->transcript.data, .dsn = (r->offers & EXT_DSN) != 0,
+	struct attempt a = { .transcript = r->transcript.data, .dsn = (r->offers.bits & EXT_DSN) != 0,
 	    .tls = r->conn.tls != NULL ? tls_words(r->conn.tls) : NULL };
 	bool more = recipient_next(r, 0) < r->m->env.count;
 	struct id id = r->m->id;
@@ -238,60 +240,18 @@ outcome_of(int code)
 
 /* ---- may it be sent there as it is? ----------------------------------------------------------- */
 
-/* Has the file an octet above 127 in its header, or anywhere behind its block?
- * 1, 0, or -1: it cannot be read. */
-static int
-file_eight_bit(const struct message *m, bool header)
-{
-	static char octets[OUT_OCTETS];
-	off_t at = (off_t)m->body;
-	ssize_t n;
-	char last = '\n', before = '\0';
-
-	while ((n = pread(m->fd, octets, sizeof octets, at)) > 0) {
-		for (ssize_t i = 0; i < n; i++) {
-			if ((unsigned char)octets[i] > 127)
-				return 1;
-			if (header && octets[i] == '\n' && (last == '\n' || (last == '\r' && before == '\n')))
-				return 0;
-			before = last;
-			last = octets[i];
-		}
-		at += n;
-	}
-	return (int)n;
-}
-
-/* RFC 6531 3.6: only when an address or the header needs it, whatever was said
- * when it came. */
-static bool
-needs_utf8(const struct relay *r)
-{
-	const struct envelope *e = &r->m->env;
-	bool needs = eight_bit(e->sender, strlen(e->sender));
-
-	for (size_t i = 0; i < e->count; i++)
-		needs |= e->rcpt[i].chosen && eight_bit(e->rcpt[i].address, strlen(e->rcpt[i].address));
-	return needs || (args_have(e->sender_args, "SMTPUTF8") && file_eight_bit(r->m, true) == 1);
-}
-
-/* Make it 7-bit, RFC 6152 section 3; it must be whole in memory for that. */
+/* If it cannot be, words say why. */
 static bool
 made_seven(struct relay *r)
 {
-	long long size = r->m->size - r->m->body;
-	char *text = size <= CONVERT_OCTETS ? memory(NULL, (size_t)size + 1) : NULL;
-	bool made = false;
+	int answer = mime_seven(r->m, &r->seven);
 
-	if (text != NULL && pread(r->m->fd, text, (size_t)size, (off_t)r->m->body) == (ssize_t)size)
-		made = mime_to_7bit(text, (size_t)size, &r->seven) == 0;
-	if (!made && size <= CONVERT_OCTETS && (text == NULL || r->seven.torn))
+	if (answer == -1)
 		words_set(r, "4.3.0 there is no memory to make the message 7-bit");
-	else if (!made)
+	else if (answer == 0)
 		words_set(r, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
 		    "send it with its text encoded in quoted-printable or base64", r->route.text);
-	free(text);
-	return made;
+	return answer == 1;
 }
 
 static long long
@@ -310,32 +270,19 @@ acceptable(struct relay *r)
 	buf_free(&r->seven);
 	if (args_have(args, "BODY=BINARYMIME")) {
 		words_set(r, "5.6.3 %s takes no binary messages; send it with its parts encoded in base64", r->route.text);
-		if ((r->offers & binary) != binary)
+		if ((r->offers.bits & binary) != binary)
 			return false;
-	} else if (!(r->offers & EXT_SMTPUTF8) && needs_utf8(r)) {
+	} else if (!(r->offers.bits & EXT_SMTPUTF8) && mime_utf8(r->m)) {
 		words_set(r, "5.6.7 %s does not know SMTPUTF8, which an address or the header of this message needs; "
 		    "use addresses in plain ASCII", r->route.text);
 		return false;
-	} else if (!(r->offers & EXT_8BITMIME) && file_eight_bit(r->m, false) == 1 && !made_seven(r))
+	} else if (!(r->offers.bits & EXT_8BITMIME) && mime_eight(r->m, false) == 1 && !made_seven(r))
 		return false;
-	words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", content_size(r), r->route.text, r->size_limit);
-	return !(r->offers & EXT_SIZE) || r->size_limit <= 0 || content_size(r) <= r->size_limit;
+	words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", content_size(r), r->route.text, r->offers.size);
+	return !(r->offers.bits & EXT_SIZE) || r->offers.size <= 0 || content_size(r) <= r->offers.size;
 }
 
 /* ---- the transaction --------------------------------------------------------------------------- */
-
-/* Our own domains take another name in the sender's address: masquerade. */
-static const char *
-sender_text(const struct relay *r, char out[PATH_OCTETS + DOMAIN_MAX + 2])
-{
-	const struct server *s = r->conf;
-	const char *sender = r->m->env.sender, *at = strrchr(sender, '@');
-
-	if (s->masquerade == NULL || at == NULL || !domain_local(config_domain(s, at + 1)))
-		return sender;
-	snprintf(out, PATH_OCTETS + DOMAIN_MAX + 2, "%.*s@%s", (int)(at - sender), sender, s->masquerade);
-	return out;
-}
 
 /* One of our parameters, as it came, if the peer knows it. */
 static void
@@ -343,7 +290,7 @@ parameter(const struct relay *r, struct buf *b, enum extension extension, const 
 {
 	char value[ARGS_OCTETS + 1];
 
-	if ((r->offers & extension) && args_value(args, name, value))
+	if ((r->offers.bits & extension) && args_value(args, name, value))
 		buf_addf(b, " %s=%s", name, value);
 }
 
@@ -354,16 +301,18 @@ say_mail(struct relay *r)
 	const char *args = r->m->env.sender_args;
 	struct buf b = { 0 };
 
-	if (r->offers & EXT_SIZE)
+	if (r->offers.bits & EXT_SIZE)
 		buf_addf(&b, " SIZE=%lld", content_size(r));
 	parameter(r, &b, EXT_8BITMIME, args, "BODY");
-	if ((r->offers & EXT_8BITMIME) && !args_value(args, "BODY", body) && file_eight_bit(r->m, false) == 1)
+	if ((r->offers.bits & EXT_8BITMIME) && !args_value(args, "BODY", body) && mime_eight(r->m, false) == 1)
 		buf_addf(&b, " BODY=8BITMIME");		/* nobody had announced it */
-	if ((r->offers & EXT_SMTPUTF8) && needs_utf8(r))
+	if ((r->offers.bits & EXT_SMTPUTF8) && mime_utf8(r->m))
 		buf_addf(&b, " SMTPUTF8");
 	parameter(r, &b, EXT_DSN, args, "RET");
 	parameter(r, &b, EXT_DSN, args, "ENVID");
-	say(r, "MAIL FROM:<%s>%s", sender_text(r, masked), b.data ? b.data : "");
+	if (r->known && (r->offers.bits & EXT_AUTH))		/* who is said to have sent it, or nobody: RFC 4954 5 */
+		buf_addf(&b, " AUTH=%s", args_value(args, "AUTH", body) ? body : "<>");
+	say(r, "MAIL FROM:<%s>%s", config_masked(r->conf, r->m->env.sender, masked), b.data ? b.data : "");
 	buf_free(&b);
 	r->saying = SAY_RCPT;
 }
@@ -411,12 +360,12 @@ say_envelope(struct relay *r)
 	while (r->state == ENVELOPE && r->saying != SAID && r->conn.out.len < OUT_OCTETS) {
 		bool waiting = r->hearing == SAY_MAIL ? r->saying != SAY_MAIL : r->heard < r->said;
 
-		if (waiting && !(r->offers & EXT_PIPELINING))
+		if (waiting && !(r->offers.bits & EXT_PIPELINING))
 			return;
 		r->say_at = recipient_next(r, r->say_at);
 		if (r->saying == SAY_MAIL)
 			say_mail(r);
-		else if (!r->refused && r->said < r->rcpt_max && r->say_at < r->m->env.count)
+		else if (!r->refused && r->said < r->offers.rcpt_max && r->say_at < r->m->env.count)
 			say_rcpt(r);
 		else if (waiting && (r->chunk || r->refused))
 			return;
@@ -480,7 +429,7 @@ heard_rcpt(struct relay *r)
 		to->outcome = RCPT_TAKEN;
 		r->taken++;
 	} else if (r->taken > 0 && (r->code == 452 || (r->code == 552 && strncmp(r->words, "552 5.2", 7) != 0)))
-		r->rcpt_max = r->taken;
+		r->offers.rcpt_max = r->taken;
 	else
 		recipient_outcome(to, outcome_of(r->code), r->words, speaker(r));
 }
@@ -572,42 +521,14 @@ say_content(struct relay *r)
 
 /* ---- what is heard --------------------------------------------------------------------------------- */
 
-/* A line of the answer to EHLO: RFC 5321 4.1.1.1. */
-static void
-heard_offer(struct relay *r, const char *text)
-{
-	const char *value;
-
-	for (size_t i = 0; i < EXT_COUNT; i++)
-		if (text_prefix(text, extension_name[i]) && strchr(" =", text[strlen(extension_name[i])]) != NULL) {
-			if (r->hidden & 1u << i)
-				return;
-			r->offers |= 1u << i;
-		}
-	if (text_prefix(text, "SIZE "))
-		r->size_limit = strtoll(text + 5, NULL, 10);
-	if (!text_prefix(text, "LIMITS "))	/* RFC 9422 */
-		return;
-	if ((value = strstr(text, "RCPTMAX=")) != NULL && strtoll(value + 8, NULL, 10) > 0)
-		r->rcpt_max = strtoll(value + 8, NULL, 10);
-	if ((value = strstr(text, "MAILMAX=")) != NULL && strtoll(value + 8, NULL, 10) > 0)
-		r->mail_max = strtoll(value + 8, NULL, 10);
-	if (r->rcpt_max > RCPTS_MAX)
-		r->rcpt_max = RCPTS_MAX;
-}
-
 static void
 say_hello(struct relay *r, bool helo)
 {
-	const char *name = r->conf->hostname;
-
 	r->helo = helo;
-	r->offers = 0;
-	r->size_limit = 0;
-	r->rcpt_max = RCPTS_MAX;
-	r->mail_max = r->account != NULL ? LLONG_MAX : r->conf->per_connection;	/* there is no next one */
+	r->offers = (struct offers){ .rcpt_max = RCPTS_MAX };
+	r->offers.mail_max = r->account != NULL ? LLONG_MAX : r->conf->per_connection;	/* there is no next one */
 	enter(r, HELLO, COMMAND_WAIT);
-	say(r, "%s %s", helo ? "HELO" : "EHLO", name);
+	say(r, "%s %s", helo ? "HELO" : "EHLO", r->conf->hostname);
 }
 
 /* Over with this connection, after the message in hand if there is one. */
@@ -646,9 +567,10 @@ static void
 secure(struct relay *r)
 {
 	char name[DOMAIN_MAX + 1];
+	bool verify = route_tls(&r->route) == TLS_VERIFIED;
 
 	enter(r, HANDSHAKE, HANDSHAKE_WAIT);
-	if (conn_secure(&r->conn, r->conf->tls_client, route_peer(&r->route, name), route_tls(&r->route) == TLS_VERIFIED) == 0)
+	if (conn_secure(&r->conn, r->conf->tls_client, route_peer(&r->route, name), verify) == 0)
 		return;
 	words_set(r, "4.3.0 there is no memory for TLS");
 	candidate_failed(r, false);
@@ -691,20 +613,72 @@ heard_starttls(struct relay *r, bool good)
 		secure_failed(r);
 }
 
-/* It is greeted: TLS comes next, if it is to come. */
+/* ---- AUTH ------------------------------------------------------------------------------------------ */
+
+/* We are not who they take mail from; the operator is told, and no mail goes back
+ * for it. */
+static void
+login_refused(struct relay *r)
+{
+	const struct account *a = route_account(&r->route);
+	char subject[HOST_SIZE + 60], text[3 * WORDS_SIZE], safe[WORDS_SIZE];
+
+	words_set(r, "%.5s %s%s", r->proof.why, r->route.text, r->proof.why + 5);
+	if (proof_tells(r->conf, a, false)) {
+		log_line("warning: server=\"%s\" host=%s account=%.100s reason=\"%s\"", r->conf->name, r->route.text,
+		    text_shown(a->user), text_safe(safe, sizeof safe, r->words, strlen(r->words)));
+		proof_letter(a, r->words, text, sizeof text);
+		snprintf(subject, sizeof subject, "%s takes no mail from us", r->route.text);
+		outcome_tell(r->dest->owner, subject, text);
+	}
+	route_leave(&r->route);
+	candidate_failed(r, false);
+}
+
+static void
+login_follow(struct relay *r, enum proof_result result)
+{
+	r->works = result == PROOF_WORKS;
+	if (r->state != LOGIN || result == PROOF_SAYS)
+		enter(r, LOGIN, COMMAND_WAIT);
+	switch (result) {
+	case PROOF_SAYS:
+		say_login(r);
+		break;
+	case PROOF_WORKS:
+		break;
+	case PROOF_DONE:
+		proof_tells(r->conf, route_account(&r->route), true);
+		proof_end(&r->proof);
+		r->known = true;
+		enter(r, READY, IDLE_KEPT);
+		break;
+	case PROOF_LATER:
+		candidate_failed(r, false);
+		break;
+	case PROOF_REFUSED:
+		login_refused(r);
+		break;
+	}
+}
+
+/* It is greeted: TLS comes next, if it is to come; and then who we are. */
 static void
 heard_hello(struct relay *r)
 {
 	enum tls_policy policy = r->account == NULL ? route_tls(&r->route) : TLS_OFF;
+	const struct account *account = r->account == NULL ? route_account(&r->route) : NULL;
 	bool wanted = r->conn.tls == NULL && policy != TLS_OFF && r->conf->tls_client != NULL && !r->clear;
 
-	if (wanted && (r->offers & EXT_STARTTLS)) {
+	if (wanted && (r->offers.bits & EXT_STARTTLS)) {
 		enter(r, STARTTLS, COMMAND_WAIT);
 		say(r, "STARTTLS");
 	} else if (r->conn.tls == NULL && policy > TLS_OPPORTUNISTIC) {
 		words_set(r, "4.7.4 %s does not offer STARTTLS, and nothing is sent there in clear (tls)", r->route.text);
 		candidate_failed(r, false);
-	} else
+	} else if (account != NULL)
+		login_follow(r, proof_begin(&r->proof, account, r->offers.mechanisms, r->conn.tls == NULL && policy != TLS_OFF));
+	else
 		enter(r, READY, IDLE_KEPT);
 }
 
@@ -783,6 +757,12 @@ relay_heard(struct relay *r)
 	case STARTTLS:
 		heard_starttls(r, good);
 		break;
+	case LOGIN:
+		if (r->works)
+			lost(r, "speaks when it is not asked");
+		else
+			login_follow(r, proof_heard(&r->proof, r->code, r->words + 4));
+		break;
 	case ENVELOPE:
 		heard_envelope(r);
 		break;
@@ -833,10 +813,10 @@ next_message(struct relay *r)
 
 	if (turned && r->m == NULL)
 		next_destination(r);
-	if (r->m == NULL && r->sent < r->mail_max && relay_most > 0 && (r->m = dest_next(r->dest, turned)) != NULL && r->sent > 0)
+	if (r->m == NULL && r->sent < r->offers.mail_max && relay_most > 0 && (r->m = dest_next(r->dest, turned)) != NULL && r->sent > 0)
 		buf_free(&r->transcript);
 	if (r->m == NULL) {
-		if (r->sent >= r->mail_max || !r->dest->owner->delivers || relays_full(r->dest->owner) || (turned && !work(r)))
+		if (r->sent >= r->offers.mail_max || !r->dest->owner->delivers || relays_full(r->dest->owner) || (turned && !work(r)))
 			quit(r);
 	} else if (acceptable(r))
 		transaction_begin(r);
@@ -885,7 +865,10 @@ reply_line(struct relay *r, const char *line)
 static int
 hear_line(struct relay *r, const char *line, size_t n)
 {
-	transcribe(r, '<', line, n);
+	if (r->state == LOGIN && text_prefix(line, "334"))
+		transcribe(r, '<', "334 (not shown)", 15);
+	else
+		transcribe(r, '<', line, n);
 	if (n < 3 || strspn(line, "0123456789") != 3 || strchr("2345", line[0]) == NULL ||
 	    strchr(" -", line[3]) == NULL || r->lines >= LINES_MAX)
 		return -1;
@@ -893,7 +876,7 @@ hear_line(struct relay *r, const char *line, size_t n)
 		return -1;
 	r->code = atoi(line);
 	if (r->state == HELLO && r->code == 250 && r->lines > 0 && !r->helo)
-		heard_offer(r, line[3] != '\0' ? line + 4 : "");
+		offers_add(&r->offers, r->hidden, line[3] != '\0' ? line + 4 : "");
 	reply_line(r, line);
 	return line[3] == '-' ? 0 : 1;
 }
@@ -965,6 +948,7 @@ candidate_connect(struct relay *r)
 	int fd = conn_connect(to);
 
 	r->lines = 0;
+	r->works = r->known = false;
 	if (fd == -1) {
 		route_failed(&r->route, false, "4.4.1 %s cannot be connected to: %s", r->route.text, strerror(errno));
 		return false;
@@ -1120,6 +1104,7 @@ relay_free(struct relay *r)
 		dest_done(r->dest, &r->m->id);
 	}
 	spool_release(r->m);
+	proof_end(&r->proof);
 	conn_close(&r->conn);
 	route_end(&r->route);
 	buf_free(&r->transcript);
@@ -1161,6 +1146,8 @@ relay_step(struct relay *r, short events)
 		route_follow(r);
 		return;
 	}
+	if (r->works)
+		login_follow(r, proof_work(&r->proof));
 	if (r->deadline <= now.tick && r->state == READY && !work(r))
 		quit(r);
 	else if (r->deadline <= now.tick && r->state != READY)
@@ -1213,7 +1200,7 @@ relays_want(struct pollfd *slots, size_t room, msec *until)
 			slots[n].events |= POLLOUT;	/* there is more to say */
 		if (r->deadline < *until)
 			*until = r->deadline;
-		if (r->state == READY && work(r))
+		if (r->works || (r->state == READY && work(r)))
 			*until = now.tick;
 	}
 	return n;
@@ -1227,7 +1214,7 @@ relays_step(const struct pollfd *slots, size_t n)
 		short events = r->slot < n ? slots[r->slot].revents : 0;
 		msec due = r->state == LOOKUP ? r->route.dns.deadline : r->deadline;
 
-		if (events != 0 || due <= now.tick || (r->state == READY && work(r)))
+		if (events != 0 || due <= now.tick || r->works || (r->state == READY && work(r)))
 			relay_step(r, events);
 		r->slot = SIZE_MAX;
 		if (r->state == OVER) {

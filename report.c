@@ -17,6 +17,7 @@
 #define RETURN_OCTETS  65536	/* a message up to this comes back whole */
 #define WORDS_OCTETS   2048	/* of what the operator finds beside a message */
 #define FOLD           76	/* columns of a field that we write */
+#define TRANSCRIPT   4096	/* octets of a conversation that are kept */
 
 /* What each action is called, and how a person is told of it. */
 static const struct {
@@ -388,4 +389,20 @@ report_note(struct buf *b, const char *words, const char *transcript, long long 
 		buf_addf(b, "Next attempt:  %s\n", date_text(date, next));
 	if (transcript != NULL)
 		buf_addf(b, "\n%s", transcript);
+}
+
+void
+report_transcribe(struct buf *b, char side, const char *line)
+{
+	if (b->len > TRANSCRIPT) {
+		size_t half = TRANSCRIPT / 2, cut = b->len - half;
+
+		while (half < b->len && b->data[half - 1] != '\n')
+			half++;
+		while (cut < b->len && b->data[cut - 1] != '\n')
+			cut++;
+		memmove(b->data + half, b->data + cut, b->len - cut);
+		b->len -= cut - half;
+	}
+	buf_addf(b, "%c %s\n", side, line);
 }

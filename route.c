@@ -121,6 +121,13 @@ next_hop(struct route *r)
 	r->state = ROUTE_HOP;
 }
 
+void
+route_leave(struct route *r)
+{
+	if (r->hop != NULL)
+		next_hop(r);
+}
+
 static void
 step_hop(struct route *r)
 {
@@ -237,6 +244,16 @@ route_tls(const struct route *r)
 	const struct domain *row = route_row(r);
 
 	return (enum tls_policy)(row != NULL && row->kind == DOMAIN_REMOTE ? row->tls_policy : r->server->tls_policy);
+}
+
+const struct account *
+route_account(const struct route *r)
+{
+	const struct domain *row = route_row(r);
+
+	if (row != NULL)
+		return row->account;
+	return r->hop != NULL && r->hop != &r->own ? r->server->account : NULL;
 }
 
 bool

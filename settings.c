@@ -244,7 +244,13 @@ const struct setting settings[] = {
 	  "(unverified) when that is not what the client calls itself, or (RDNS failed) when no name server answered. "
 	  "With 'require' besides, a client without such a name is answered 550 5.7.25 (451 4.7.25 when no name server answered) for each recipient; "
 	  "who stands in 'relay only' needs none, nor who writes to our postmaster." },
-	LATER_IN(DELIVERY, "authenticate"),
+	{ DELIVERY, ACCOUNT, "authenticate", S(account), "", 0, 0, "any plain login scram-sha-256 xoauth2",
+	  "Delivery: Outbound Security, Basic authentication",
+	  "METHOD ... USER FILE: who we are to the smart host, and by which methods that may be said: plain, login, scram-sha-256, xoauth2, "
+	  "or any, which is all but the last. The first line of FILE is the password, or the token that another program keeps current; it is read at each connection, "
+	  "and must be its owner's alone (chmod 600). SCRAM-SHA-256 comes first where it is offered, then PLAIN, LOGIN, XOAUTH2; "
+	  "those three say the password, and only under TLS, unless 'tls off' is written. A password that is refused returns no mail: it waits, "
+	  "and the postmaster gets a mail about it, one in a day." },
 	{ DELIVERY, WORD, "tls", S(tls_policy), "opportunistic", 0, 0, "off opportunistic required verified",
 	  "Delivery: Outbound Security, TLS encryption",
 	  "Whether mail to others goes by TLS: 'opportunistic', by STARTTLS where it is offered, whatever the certificate, and in clear where it is not, "
@@ -306,7 +312,9 @@ const struct setting settings[] = {
 	  "not in the model",
 	  "What not to use of what is offered there, as '-NAME ...'; the names are those of 'extensions' in messages. "
 	  "For a server that offers what it does not do." },
-	LATER_IN(DOMAIN, "authenticate"),
+	{ DOMAIN, ACCOUNT, "authenticate", D(account), "", 0, 0, "any plain login scram-sha-256 xoauth2",
+	  "Remote domain: Outbound Security, Basic authentication",
+	  "As in delivery: who we are to this domain's smart-host or MX. What is said in delivery is for the server's smart host alone." },
 	{ DOMAIN, WORD, "tls", D(tls_policy), "", 0, 0, "off opportunistic required verified",
 	  "Remote domain: Outbound Security, TLS encryption",
 	  "As in delivery, for this domain's smart-host or MX. The default is what is said there." },

@@ -283,6 +283,13 @@ enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
  * opportunistic. */
 enum tls_policy { TLS_OFF, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
 
+/* Who we are to a next hop. */
+struct account {
+	int mechanisms;		/* bits of enum mechanism: how it may be said */
+	char *user, *file;	/* whose first line is the password, or the token */
+	struct place place;
+};
+
 struct domain {
 	char *name;		/* as written; "*.example.net" for a wildcard */
 	enum domain_kind kind;
@@ -296,6 +303,7 @@ struct domain {
 	struct name *hold_accounts;	/* by these, ATRN; NULL: by anybody, ETRN */
 	struct hop *smart_host;
 	int tls_policy;		/* enum tls_policy */
+	struct account *account;	/* or NULL */
 	int hidden;		/* extensions not used */
 	struct place place;
 	struct place *said;	/* as in struct server */
@@ -352,6 +360,7 @@ struct server {
 	long long max_hops;
 	int reverse_dns;	/* enum reverse_dns */
 	int tls_policy;		/* enum tls_policy */
+	struct account *account;	/* for the smart host, or NULL */
 	char *ca_file;		/* or NULL */
 	struct certificate *own_certificate;	/* one at most, shown to who asks for it */
 	/* security */
@@ -380,7 +389,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES, CERTIFICATES,
+	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES, CERTIFICATES, ACCOUNT,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -1239,6 +1248,8 @@ bool domain_local(const struct domain *d);
 /* These, and those that are nothing without one of them. */
 int extensions_hidden(int hidden);
 bool config_offers(const struct server *s, int extension);	/* is it none of those, and of use? */
+/* The sender, whose domain, if it is ours, takes another name: masquerade. */
+const char *config_masked(const struct server *s, const char *sender, char out[PATH_OCTETS + DOMAIN_MAX + 2]);
 /* May this account have the mail that is held for this domain; NULL: may anybody? */
 bool config_collects(const struct server *s, const char *domain, const char *account);
 /* The path of one of its folders: relative ones are below the mailroot.  -1 with
@@ -1529,6 +1540,8 @@ void outcome_open(struct vserver *v);
 bool outcome_begin(struct vserver *v, const struct message *m);
 /* An attempt is over: marks, reports, transcript, schedule, end. */
 void outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a);
+/* One mail, from nobody, to the postmaster of the default domain. */
+void outcome_tell(struct vserver *v, const char *subject, const char *text);
 /* Leave words, and the conversation, beside a message that waits. */
 void outcome_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
 
@@ -1567,6 +1580,15 @@ void journal_name(char out[JOURNAL_NAME], const struct log *l, const int field[6
 /* Append to out what text, a whole message, says, in 7 bits: RFC 6152 section 3.
  * -1: it cannot be said so. */
 int mime_to_7bit(const char *text, size_t n, struct buf *out);
+/* Has an open message's file an octet above 127 in its header, or anywhere behind
+ * its block?  1, 0, or -1: it cannot be read. */
+int mime_eight(const struct message *m, bool header);
+/* Does the next hop have to know SMTPUTF8?  RFC 6531 3.6: only when an address or
+ * the header needs it, whatever was said when it came. */
+bool mime_utf8(const struct message *m);
+/* mime_to_7bit of a message, which must be whole in memory for that: 1, 0 it cannot
+ * be made so, -1 memory is out. */
+int mime_seven(const struct message *m, struct buf *out);
 
 /* ---- report.c: delivery status notifications ------------------------------- */
 
@@ -1586,6 +1608,9 @@ void report_words(const struct message *m, struct buf *b);
 /* The text of a note beside a waiting message.  next as ever; in the past: it is
  * held since then. */
 void report_note(struct buf *b, const char *words, const char *transcript, long long next);
+/* A line of a conversation that is kept, from one side or ours: its beginning, and
+ * then what comes last. */
+void report_transcribe(struct buf *b, char side, const char *line);
 
 /* ---- pickup.c: files that others drop ------------------------------------- */
 
@@ -1616,6 +1641,10 @@ enum tls_policy route_tls(const struct route *r);
 bool route_tls_first(const struct route *r);
 /* Whose certificate is to be shown there: a name as the DNS has it, or an address. */
 char *route_peer(const struct route *r, char out[DOMAIN_MAX + 1]);
+/* Who we are there; NULL: nobody in particular. */
+const struct account *route_account(const struct route *r);
+/* On to the next hop: this one's other addresses would say the same. */
+void route_leave(struct route *r);
 /* Has this connection come back to ourselves? */
 bool route_loops(const struct route *r, int fd);
 void route_end(struct route *r);			/* idempotent */
@@ -1663,6 +1692,43 @@ void dest_connections(struct destination *d, int more);
 void dest_fail(struct destination *d, const char *words, const char *host, const char *transcript);
 /* It has answered about a message; taken: it took it. */
 void dest_alive(struct destination *d, bool taken);
+
+/* ---- hello.c: a next hop is met ------------------------------------------------ */
+
+#define RCPTS_MAX 1000		/* of one transaction, unless the other side says less */
+
+/* What it has said in answer to EHLO. */
+struct offers {
+	unsigned bits;		/* of enum extension */
+	int mechanisms;		/* bits of enum mechanism */
+	long long size;		/* 0: it does not say */
+	long long rcpt_max, mail_max;
+};
+
+/* A line of it. */
+void offers_add(struct offers *o, unsigned hidden, const char *text);
+
+enum proof_result { PROOF_SAYS, PROOF_WORKS, PROOF_DONE, PROOF_LATER, PROOF_REFUSED };
+
+/* One exchange.  Zeroed there is none; proof_end is idempotent. */
+struct proof {
+	struct sasl *sasl;
+	enum mechanism mechanism;
+	bool held;		/* the response waits for a 334 */
+	struct buf line;	/* PROOF_SAYS: with its end, never to be shown */
+	char why[400];		/* PROOF_REFUSED: a status, and words to stand behind the host's name */
+};
+
+/* These mechanisms are offered; clear: nothing secret can be said. */
+enum proof_result proof_begin(struct proof *l, const struct account *a, int offered, bool clear);
+const char *proof_mechanism(const struct proof *l);
+enum proof_result proof_work(struct proof *l);
+enum proof_result proof_heard(struct proof *l, int code, const char *text);	/* a reply, without its code */
+void proof_end(struct proof *l);
+/* What he is told, of these last words. */
+void proof_letter(const struct account *a, const char *words, char *text, size_t size);
+/* It works, or it does not: is an operator to be told now? */
+bool proof_tells(const struct server *s, const struct account *a, bool works);
 
 /* ---- relay.c: we are the client --------------------------------------------- */
 

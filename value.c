@@ -470,6 +470,28 @@ value_certificates(struct reading *r, const struct setting *s, char **words, int
 	**to = (struct certificate){ words[0], words[1], r->place, NULL };
 }
 
+/* How, who, and the file of the password. */
+static void
+value_account(struct reading *r, const struct setting *s, char **words, int n, struct account **to)
+{
+	static const int any = MECH_SCRAM | MECH_PLAIN | MECH_LOGIN, bits[] = { any, MECH_PLAIN, MECH_LOGIN, MECH_SCRAM, MECH_XOAUTH2 };
+	struct account *a = *to = keep(r->config, sizeof *a);
+	int word;
+
+	a->place = r->place;
+	if (n < 3 || words[n - 2][0] == '\0' || words[n - 1][0] == '\0') {
+		complain(r, "%s: wants how (%s), a user, and the file of his password", s->name, s->words);
+		return;
+	}
+	a->user = words[n - 2];
+	a->file = words[n - 1];
+	for (int i = 0; i < n - 2; i++)
+		if (value_word(r, s->name, s->words, words[i], &word) == 0)
+			a->mechanisms |= bits[word];
+	if (!auth_text_valid(a->user, strlen(a->user)) || strlen(a->user) > ACCOUNT_OCTETS)
+		complain(r, "%s: '%s' is no user: at most %d octets of UTF-8, without controls", s->name, text_shown(a->user), ACCOUNT_OCTETS);
+}
+
 bool
 value_adds(const struct setting *s)
 {
@@ -480,36 +502,13 @@ value_adds(const struct setting *s)
 static bool
 takes_many(const struct setting *s)
 {
-	return value_adds(s) || s->kind == TIMES || s->kind == PAIR || s->kind == LOG || s->kind == WORDS;
+	return value_adds(s) || s->kind == TIMES || s->kind == PAIR || s->kind == LOG || s->kind == WORDS || s->kind == ACCOUNT;
 }
 
-void
-value_set(struct reading *r, const struct setting *s, char **words, int n, char *base)
+static void
+value_many(struct reading *r, const struct setting *s, char **words, int n, void *to)
 {
-	void *to = base + s->offset;
-	int yes;
-
-	if (n < 1 || (n > 1 && !takes_many(s))) {
-		complain(r, "%s: wants %s, got %d", s->name,
-		    takes_many(s) ? "at least one value" : "one value", n);
-		return;
-	}
 	switch (s->kind) {
-	case YESNO:
-		if (value_word(r, s->name, "no yes", words[0], &yes) == 0)
-			*(bool *)to = yes;
-		break;
-	case NUMBER: case SIZE: case TIME:
-		value_number(r, s, words[0], to);
-		break;
-	case TEXT:
-		if (words[0][0] == '\0')
-			complain(r, "%s: is empty", s->name);
-		*(char **)to = words[0];
-		break;
-	case WORD:
-		value_word(r, s->name, s->words, words[0], to);
-		break;
 	case ADDRESSES:
 		value_addresses(r, s, words, n, to);
 		break;
@@ -546,8 +545,43 @@ value_set(struct reading *r, const struct setting *s, char **words, int n, char 
 	case WORDS:
 		value_words(r, s, words, n, to);
 		break;
-	case LATER:
+	case ACCOUNT:
+		value_account(r, s, words, n, to);
 		break;
+	default:		/* LATER */
+		break;
+	}
+}
+
+void
+value_set(struct reading *r, const struct setting *s, char **words, int n, char *base)
+{
+	void *to = base + s->offset;
+	int yes;
+
+	if (n < 1 || (n > 1 && !takes_many(s))) {
+		complain(r, "%s: wants %s, got %d", s->name,
+		    takes_many(s) ? "at least one value" : "one value", n);
+		return;
+	}
+	switch (s->kind) {
+	case YESNO:
+		if (value_word(r, s->name, "no yes", words[0], &yes) == 0)
+			*(bool *)to = yes;
+		break;
+	case NUMBER: case SIZE: case TIME:
+		value_number(r, s, words[0], to);
+		break;
+	case TEXT:
+		if (words[0][0] == '\0')
+			complain(r, "%s: is empty", s->name);
+		*(char **)to = words[0];
+		break;
+	case WORD:
+		value_word(r, s->name, s->words, words[0], to);
+		break;
+	default:
+		value_many(r, s, words, n, to);
 	}
 }
 

@@ -58,30 +58,6 @@ watch_want(const struct watch *w, msec *until)
 		*until = w->next;
 }
 
-/* One mail, from nobody, to the postmaster of the default domain. */
-static void
-postmaster_told(struct vserver *v, const char *subject, const char *text)
-{
-	char head[2000], idt[ID_SIZE], date[DATE_SIZE], to[DOMAIN_MAX + 20];
-	struct message *m;
-	struct id id;
-	int n;
-
-	id_next(&id);
-	if ((m = spool_new(&id)) == NULL)
-		return;
-	snprintf(to, sizeof to, "postmaster@%.255s", v->conf->home->name);
-	n = snprintf(head, sizeof head, "From: <postmaster@%.255s>\r\nTo: <%s>\r\nSubject: %.200s\r\nDate: %s\r\n"
-	    "Message-ID: <%s@%.255s>\r\nAuto-Submitted: auto-generated\r\n\r\n%.600s\r\n", v->conf->home->name, to, subject,
-	    date_text(date, now.wall / 1000), id_text(&id, idt), v->conf->hostname, text);
-	if (n < 0 || (size_t)n >= sizeof head || envelope_sender(&m->env, "", NULL) == -1 ||
-	    envelope_add(&m->env, to, NULL) == -1 || spool_create(v->spool, m, head) == -1) {
-		spool_abandon(v->spool, m);
-		return;
-	}
-	spool_commit(v->spool, m);
-}
-
 static bool
 past(const struct server *s, enum folder f, const struct tally *t)
 {
@@ -114,7 +90,7 @@ judge(struct watch *w, enum folder f)
 	    f == QUEUE ? "queue-warning" : "badmail-warning");
 	log_line("warning: server=\"%s\" folder=%s messages=%lld octets=%lld oldest=%llds", v->conf->name, folder, t->count, t->octets,
 	    t->oldest != 0 ? now.wall / 1000 - t->oldest : 0);
-	postmaster_told(v, subject, text);
+	outcome_tell(v, subject, text);
 }
 
 static void

@@ -115,6 +115,25 @@ print_hops(const struct question *q, const char *where, const char *first, const
 	}
 }
 
+/* How it would be spoken to, and as whom. */
+static void
+print_protection(const struct question *q, const struct route *r)
+{
+	static const char *const words[] = { "in clear", "by TLS where it is offered, else in clear", "by TLS, or not at all",
+	    "by TLS, or not at all, and only to a host whose certificate is believed" };
+	const struct account *a = route_account(r);
+	const struct domain *d = config_domain(q->server, q->to.domain);
+	bool by_row = d != NULL && config_said(d->said, DOMAIN, "tls", NULL) != NULL && route_tls(r) == (enum tls_policy)d->tls_policy;
+	char where[WHERE_SIZE];
+
+	row(config_where_row(where, q->server, by_row ? d : NULL, "tls"), "%s%s", words[route_tls(r)],
+	    tls_built || route_tls(r) == TLS_OFF ? "" : " (this program was built without OpenSSL)");
+	if (a == NULL)
+		return;
+	snprintf(where, sizeof where, "authenticate (%.100s:%d)", a->place.file, a->place.line);
+	row(where, "as %s, whose password is in %s", a->user, a->file);
+}
+
 static void
 print_remote(const struct question *q)
 {
@@ -128,8 +147,12 @@ print_remote(const struct question *q)
 	second = s->direct_first && r.hop == &r.own;
 	config_where_row(where, s, d != NULL && d->smart_host != NULL ? d : NULL, second ? "direct-first" : "smart-host");
 	print_hops(q, where, "would go", r.hop);
-	if (second)
+	print_protection(q, &r);
+	if (second) {
 		print_hops(q, config_where_row(where, s, NULL, "smart-host"), "or, if the domain cannot be looked up,", s->smart_host);
+		r.hop = s->smart_host;
+		print_protection(q, &r);
+	}
 	route_end(&r);
 	if (d != NULL && d->helo_only)
 		row(config_where_row(where, s, d, "helo-only"), "would be sent without extensions");

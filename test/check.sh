@@ -127,6 +127,16 @@ conf deep <<E
     domain here.example default
 E
 fault 'deep.conf:4: m/no/such cannot be made, .*: mkdir -p m/no' -f deep.conf
+conf secrets <<E
+    $general/secrets }
+    delivery { smart-host [127.0.0.1]; authenticate any jones password }
+    domain here.example default
+    domain there.example remote { smart-host [127.0.0.1]; authenticate plain smith open }
+E
+(umask 077; echo x >password; echo y >open); chmod 644 open
+check 78 -f secrets.conf
+says 'ok  *authenticate: the password of jones can be read from password'
+says "FAULT secrets.conf:7: authenticate: the password in 'open' cannot be used: others than its owner can use it"
 conf parts <<E
     $general/parts }
     messages { badmail ../file }

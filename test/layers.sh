@@ -6,14 +6,14 @@ layers='
 	smtpd: console control count wizard password check why vserver relay dest spool config settings dns conn tls log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
-	why: reply policy route config settings address log
+	why: reply policy route config tls settings address log
 	operate: vserver session relay dest outcome view count spool config message address disk log
 	count: vserver dest spool dns address log
 	sendmail: check route session receive parameter policy spool view message config process dns address conn log
 	vserver: session receive policy pickup watch relay dest drop outcome spool view journal config address conn disk log process
-	watch: spool message log
+	watch: outcome spool message log
 	wizard: check spool config process disk log
-	check: route config process dns address conn disk log auth
+	check: auth digest tls route config process dns address conn disk log
 	session: digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
 	password: auth config disk digest log
@@ -24,21 +24,23 @@ layers='
 	rdns: dns address log
 	proxy: address
 	pickup: spool message log policy
-	relay: dest outcome route spool journal mime message config settings address conn tls log
+	relay: hello dest outcome route spool report journal mime message config settings auth address conn tls log
+	hello: settings auth digest log
 	dest: outcome route config spool message log address
 	drop: outcome spool message config disk log policy names
 	outcome: spool report message config disk log policy
 	spool: message config disk log
 	report: message address log
-	auth: digest address log
 	journal: settings address disk log
-	mime: address log
+	mime: message address log
 	view: message config address log
 	policy: message config names address log
 	message: address log
 	route: config dns address conn log
-	config: tls value settings address process disk log names
-	value: tls settings address log
+	config: auth digest tls value settings address process disk log names
+	value: auth tls settings address log
+	auth: digest address log
+	digest: 
 	names: address disk log
 	process: address conn log
 	settings: log
@@ -46,7 +48,6 @@ layers='
 	conn: tls address log
 	tls: address log
 	address: log
-	digest: 
 	disk: log
 	log: 
 '

@@ -164,6 +164,16 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: tls: 'sometimes' is none of: off opportunistic required verified\n"
 	  "c.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
+	{ SERVER HOME "delivery { authenticate any jones\n}\ndomain a.example remote { authenticate plain md5 jones file }\n"
+	  "domain b.example remote { smart-host b; authenticate any \"\" file }\n}\n",
+	  "c.conf:3: authenticate: wants how (any plain login scram-sha-256 xoauth2), a user, and the file of his password\n"
+	  "c.conf:5: authenticate: 'md5' is none of: any plain login scram-sha-256 xoauth2\n"
+	  "c.conf:6: authenticate: wants how *\nc.conf:3: authenticate: there is no smart-host *" },
+	{ SERVER HOME "delivery { authenticate any jones file }\n}\n",
+	  "c.conf:3: authenticate: there is no smart-host that could ask who we are\n" },
+	{ SERVER HOME "delivery { smart-host a }\ndomain b.example remote { tls off; authenticate any jones file }\n}\n",
+	  "c.conf:4: tls: 'b.example' has no smart-host of its own, so its mail goes to the server's\n"
+	  "c.conf:4: authenticate: 'b.example' has no smart-host of its own, so its mail goes to the server's\n" },
 	{ "user a\nuser b\nchroot\nchroot /a /b\n" SERVER HOME "}\n", "c.conf:2: user: already set on line 1\n"
 	  "c.conf:3: chroot: wants one value, got 0\nc.conf:4: chroot: already set on line 3\n" },
 	{ SERVER HOME "general { listen proxy-from ::1\nlisten 127.0.0.1:0 proxy-from\n"

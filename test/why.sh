@@ -9,18 +9,19 @@ server "my mail" {
     general  { listen 127.0.0.1:0; hostname mail.example.com; mailroot mail }
     access   { connect all-except 192.0.2.0/24 .spammer.example
                relay only 127.0.0.0/8 .friend.example }
-    delivery { smart-host [192.0.2.25]:587 mx.isp.example; masquerade example.com }
+    delivery { smart-host [192.0.2.25]:587 mx.isp.example; masquerade example.com; tls off; authenticate any me secret }
     domain example.com default { quota 1G }
     domain example.org alias
-    domain *.partner.example remote { allow-relay yes; smart-host mx.partner.example; helo-only yes }
+    domain *.partner.example remote { allow-relay yes; smart-host mx.partner.example; helo-only yes; authenticate plain us secret2 }
 }
 server two {
     general  { listen 127.0.0.1:0; mailroot two; hostname two.example }
     access   { relay only 192.0.2.1 }
-    delivery { reverse-dns require; port 2525; smart-host a.example; direct-first yes }
+    delivery { reverse-dns require; port 2525; smart-host a.example; direct-first yes; tls off }
     domain example.net default
 }
 END
+(umask 077; echo x >secret; echo x >secret2)
 why() { "$SMTPD" -f why.conf why "$@" >got 2>said; }
 # wants STATUS WORDS: of the last one; its output is on standard input.
 wants() { is $? "$1" "the status: $2"; cat >want; cmp -s want got || { diff want got >&2; fail "$2"; }; is "$(cat said)" '' "$2"; }
@@ -87,6 +88,10 @@ server my mail (why.conf:2)
       would go to 192.0.2.25, port 587
       or, if that fails, where the MX of mx.isp.example leads, else to its own
       address, port 25
+  tls (why.conf:6)
+      in clear
+  authenticate (why.conf:6)
+      as me, whose password is in secret
   masquerade (why.conf:6)
       its sender's domain would become example.com
   => taken
@@ -142,6 +147,10 @@ server my mail (why.conf:2)
   smart-host (why.conf:9)
       would go where the MX of mx.partner.example leads, else to its own
       address, port 25
+  tls (why.conf:6)
+      in clear
+  authenticate (why.conf:9)
+      as us, whose password is in secret2
   helo-only (why.conf:9)
       would be sent without extensions
   => taken
@@ -187,9 +196,13 @@ server two (why.conf:11)
       250 2.1.5 <b@[192.0.2.7]> recipient ok
   direct-first (why.conf:14)
       would go to [192.0.2.7], port 2525
+  tls (why.conf:14)
+      in clear
   smart-host (why.conf:14)
       or, if the domain cannot be looked up, where the MX of a.example leads,
       else to its own address, port 2525
+  tls (why.conf:14)
+      in clear
   => taken
 END
 
