@@ -418,10 +418,9 @@ transaction_over(struct relay *r)
 static void
 heard_rcpt(struct relay *r)
 {
-	size_t i = recipient_next(r, r->hear_at);
-	struct recipient *to = &r->m->env.rcpt[i];
+	struct recipient *to = &r->m->env.rcpt[r->hear_at = recipient_next(r, r->hear_at)];
 
-	r->hear_at = i + 1;
+	r->hear_at++;
 	r->heard++;
 	if (r->refused)
 		return;
@@ -1030,9 +1029,8 @@ relays_full(const struct vserver *v)
 
 /* One for this destination, without a connection yet; NULL: out of memory. */
 static struct relay *
-relay_new(struct destination *d)
+relay_new(struct destination *d, const struct server *s)
 {
-	const struct server *s = d->owner->conf;
 	const struct domain *row = config_domain(s, d->name);
 	struct relay **more = grow(relays, &relay_room, relay_count, sizeof *more), *r;
 
@@ -1059,7 +1057,7 @@ relay_new(struct destination *d)
 static int
 relay_start(struct destination *d)
 {
-	struct relay *r = relay_new(d);
+	struct relay *r = relay_new(d, d->owner->conf);
 
 	if (r == NULL)
 		return -1;
@@ -1073,7 +1071,7 @@ int
 relay_turn(struct session *s, struct destination *d, const char *domains)
 {
 	char *account = text_copy(s->account), *copy = text_copy(domains), who[ADDR_TEXT + 8], safe[300], names[600];
-	struct relay *r = account != NULL && copy != NULL ? relay_new(d) : NULL;
+	struct relay *r = account != NULL && copy != NULL ? relay_new(d, s->conf) : NULL;
 
 	if (r == NULL) {
 		free(account);

@@ -152,3 +152,54 @@ file=$(grep -l '^x-receiver: u@lone.verified' m/Queue/*.eml)
 grep -q '^> STARTTLS' "${file%.eml}.txt" || { cat "${file%.eml}.txt"; fail 'the note does not tell of STARTTLS'; }
 grep -q ' TLS  *= TLSv1.3 ' server.log || grep -q 'TLS.*= TLSv1.3' server.log || fail 'the trace does not tell of TLS'
 stop_server
+
+# A connection that is turned round (ATRN) stays as protected as it was: STARTTLS is offered there, and not said.
+account
+certify server root localhost
+cat >turned.conf <<'E'
+resolver 127.0.0.1:1
+server t {
+    general { listen 127.0.0.1:0; hostname mail.here.test; mailroot t }
+    access { relay only 127.0.0.1; passwords passwords; certificate server.pem server.key }
+    delivery { tls verified }
+    domain here.test default
+    domain branch.test remote { hold yes; hold-accounts anna }
+}
+E
+start_server turned.conf
+printf '%s\n' 'EHLO x' 'MAIL FROM:<s@here.test>' 'RCPT TO:<u@branch.test>' DATA 'Subject: held' '' x . QUIT | say >said
+cat >branch.py <<'E'
+import socket, ssl, sys
+sock = socket.create_connection(('127.0.0.1', int(sys.argv[1])), 30)
+file = sock.makefile('rb')
+def hear(want):
+    while True:
+        line = file.readline().decode().rstrip('\r\n')
+        assert line.startswith(want), '%s, not %s' % (line, want)
+        if line[3:4] != '-':
+            return
+def say(line, want):
+    sock.sendall(line.encode() + b'\r\n')
+    hear(want)
+hear('220')
+say('EHLO branch', '250')
+say('STARTTLS', '220')
+context = ssl.create_default_context(cafile='root.pem')
+sock = context.wrap_socket(sock, server_hostname='localhost')
+file = sock.makefile('rb')
+say('EHLO branch', '250')
+say(sys.argv[2], '235')
+say('ATRN', '250')
+say('220 branch', 'EHLO ')
+say('250-branch\r\n250-STARTTLS\r\n250 SIZE 1000', 'MAIL FROM:<s@here.test>')
+say('250 ok', 'RCPT TO:<u@branch.test>')
+say('250 ok', 'DATA')
+sock.sendall(b'354 go on\r\n')
+while file.readline() != b'.\r\n':
+    pass
+say('250 2.0.0 taken', 'QUIT')
+sock.sendall(b'221 bye\r\n')
+E
+limit 30 python3 branch.py "$PORT" "$PLAIN" || fail 'the turned connection went otherwise'
+wait_for "grep -q ' relayed server=\"t\" to=<u@branch.test> .* tls=\"TLSv1.3 TLS_AES_[^ ]*\"' server.log"
+stop_server
