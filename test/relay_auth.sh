@@ -155,3 +155,39 @@ stop_server
 chmod 644 wrong
 "$SMTPD" -f smtpd.conf $ME >out 2>&1 && fail 'started with a password for all'
 grep -q "smtpd.conf:[0-9]*: authenticate: the password in 'wrong' cannot be used: others than its owner can use it" out || { cat out >&2; fail 'no clear mistake'; }
+
+# By MX: the certificate is to be for the name in it; and nobody there is told of the account at our smart host.
+tools dnsd
+certify mx root host.mx.test
+chmod 600 wrong
+spawn mx python3 "$TEST/hop.py" "mx user=jones auth=PLAIN cert=mx.pem password=$secret"
+wait_for "grep -q ' is at ' mx.log"
+port=$(sed -n 's/^mx is at .*://p' mx.log)
+printf '%s\n' 'mx.test 60 MX 10 host.mx.test' 'own.test 60 MX 10 host.mx.test' 'host.mx.test 60 A 127.0.0.1' 'a.test 60 A 127.0.0.1' >zone
+spawn dnsd "$dnsd" zone
+wait_for "grep -q 'listening on' dnsd.log"
+cat >mx.conf <<E
+resolver $(sed -n 's/.*listening on //p' dnsd.log)
+hosts none
+server s {
+    general { listen 127.0.0.1:0; hostname mail.here.test; mailroot mx }
+    access { relay only 127.0.0.1 }
+    delivery { ca-file root.pem; tls verified; port $port; smart-host [127.0.0.1]:1; direct-first yes; authenticate any jones password }
+    domain own.test remote { authenticate any jones password }
+    domain here.test default
+}
+E
+start_server mx.conf
+{
+	echo EHLO x
+	for i in mx.test own.test a.test; do printf '%s\n' 'MAIL FROM:<s@here.test>' "RCPT TO:<u@$i>" DATA "Subject: $i" '' x .; done
+	echo QUIT
+} | say >said
+for i in mx.test own.test; do
+	wait_for "grep -q ' relayed server=\"s\" to=<u@$i> host=host.mx.test.*verified\"' server.log"
+	grep -q "^mx took $i" mx.log || fail "$i has not arrived"
+done
+is "$(grep '^mx tls' mx.log | sort -u)" 'mx tls TLSv1.3 name=host.mx.test client=no' 'SNI, by MX'
+is "$(grep -c '^mx auth PLAIN jones yes' mx.log)" 1 'where we have said who we are'
+wait_for "grep -q 'destination=a.test .*ostname mismatch' server.log"
+stop_server
