@@ -800,7 +800,10 @@ client_secure(struct reading *r, struct server *s)
 
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
 		wanted |= d->kind == DOMAIN_REMOTE && d->tls_policy != TLS_OFF;
-	if (tls_built && wanted && (s->tls_client = tls_client(own, s->ca_file, why, sizeof why)) == NULL)
+	if (tls_built && wanted && (s->tls_client = tls_client(own, s->ca_file, why, sizeof why)) == NULL &&
+	    strcmp(why, "memory is out") == 0)
+		die(71, "out of memory while reading the configuration");
+	if (tls_built && wanted && s->tls_client == NULL)
 		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
 	key_warn(own);
 	secret_try(r, s->account);

@@ -260,8 +260,8 @@ const struct setting settings[] = {
 	  "A program built without OpenSSL can only say 'off', and does not look for STARTTLS." },
 	{ DELIVERY, TEXT, "ca-file", S(ca_file), "", 0, 0, NULL,
 	  "not in the model",
-	  "A file of certificates in PEM, of those who are believed where TLS is 'verified', instead of those that the system believes. "
-	  "It may hold lists of revoked certificates (CRL) too: then each certificate must be covered by one, and those that are revoked are refused." },
+	  "A file of certificates in PEM, of those who are believed where TLS is 'verified', instead of those that the system believes; "
+	  "with 'chroot' it must be said, for what the system has is looked for when it is needed. It may hold lists of revoked certificates (CRL) too: then each certificate must be covered by one, and those that are revoked are refused." },
 
 	{ DELIVERY, CERTIFICATES, "certificate", S(own_certificate), "", 0, 0, NULL,
 	  "Delivery: Outbound Security, certificate",
