@@ -367,8 +367,8 @@ disk_prune(const char *folder, long long most, msec age)
 	const char *gone = "";
 
 	for (size_t i = 0; i < count; i++) {
-		/* What was removed goes with the file beside it. */
-		if (total <= most && list[i].since > youngest && strncmp(list[i].name, gone, ID_SIZE - 1) != 0)
+		/* What was removed goes with the file beside it, which has its name up to the dot. */
+		if (total <= most && list[i].since > youngest && strncmp(list[i].name, gone, strlen(list[i].name) - 3) != 0)
 			continue;
 		gone = list[i].name;
 		total -= list[i].size;
