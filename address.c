@@ -353,22 +353,28 @@ path_put(struct path *p, size_t *n, char c)
 }
 
 /* Quoted-string: any printable octet and the space, with \ before what would
- * end it. */
+ * end it.  What need not be quoted is not, RFC 5321 4.1.2: "joe"@ is joe@. */
 static int
 read_quoted(struct path *p, size_t *n, const char **in)
 {
 	const char *at = *in;
+	bool dotted = true;
+	char before = '.';
 
 	if (path_put(p, n, *at++) == -1)
 		return -1;
-	while (*at != '"') {
-		if (*at == '\\' && path_put(p, n, *at++) == -1)
+	for (; *at != '"'; before = *at++) {
+		if (*at == '\\' && (*++at == '"' || *at == '\\') && path_put(p, n, '\\') == -1)
 			return -1;
-		if ((unsigned char)*at < ' ' || *at == 127 || path_put(p, n, *at++) == -1)
+		if ((unsigned char)*at < ' ' || *at == 127 || path_put(p, n, *at) == -1)
 			return -1;
+		dotted &= atext((unsigned char)*at) || (*at == '.' && before != '.');
 	}
 	*in = at + 1;
-	return path_put(p, n, '"');
+	if (!dotted || before == '.')
+		return path_put(p, n, '"');
+	memmove(p->text, p->text + 1, --*n);
+	return 0;
 }
 
 /* Dot-string: atoms with single dots between them. */

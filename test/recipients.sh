@@ -23,6 +23,8 @@ C: RCPT TO:<Jones@example.org>
 S: 250 2.1.5 *
 C: RCPT TO:<jones>
 S: 250 2.1.5 *
+C: RCPT TO:<"jones"@example.org>
+S: 250 2.1.5 <jones@example.org> *
 C: RCPT TO:<o.brian@EXAMPLE.net>
 S: 250 2.1.5 *
 C: RCPT TO:<smith@example.net>

@@ -25,7 +25,11 @@ static const struct { const char *path, *want, *domain; } paths[] = {
 	{ "<a b@c>", NULL, NULL }, { "< a@b>", NULL, NULL }, { "<a@b >", NULL, NULL }, { "<a(c)@b>", NULL, NULL },
 	{ "<a,b@c>", NULL, NULL }, { "<a;b@c>", NULL, NULL }, { "<a:b@c>", NULL, NULL }, { "<a\\b@c>", NULL, NULL },
 	{ "<a[b@c>", NULL, NULL }, { "<a\tb@c>", NULL, NULL }, { "<a\177@c>", NULL, NULL },
-	/* Quoted-string: the quotes stay, and are part of the name */
+	/* Quoted-string: quotes and backslashes stay where they are needed */
+	{ "<\"joe\"@d>", "joe@d", "d" }, { "<\"a.b\"@d>", "a.b@d", "d" }, { "<\"j\\oe\"@d>", "joe@d", "d" },
+	{ "<\"a.\"@d>", "\"a.\"@d", "d" }, { "<\".a\"@d>", "\".a\"@d", "d" }, { "<\"a..b\"@d>", "\"a..b\"@d", "d" },
+	{ "<\"joe\">", "joe", NULL }, { "<\"a\\ b\"@d>", "\"a b\"@d", "d" }, { "<\"a\\\\\"@d>", "\"a\\\\\"@d", "d" },
+	{ "<\"\303\274\"@d>", "\303\274@d", "d" },
 	{ "<\"a b\"@c>", "\"a b\"@c", "c" },
 	{ "<\"a@b\"@c>", "\"a@b\"@c", "c" },
 	{ "<\"a>b,<;:(\"@c>", "\"a>b,<;:(\"@c", "c" },
@@ -133,7 +137,7 @@ path_length(void)
 		}
 	}
 	text[0] = text[PATH_OCTETS] = '"';
-	memset(text + 1, 'x', PATH_OCTETS - 1);
+	memset(text + 1, ' ', PATH_OCTETS - 1);
 	text[PATH_OCTETS + 1] = '\0';
 	CHECK(path_parse(&p, text) == -1);
 	text[PATH_OCTETS - 1] = '"';
