@@ -587,6 +587,25 @@ check_copy_to(struct reading *r, struct server *s)
 		complain_at(r, place_of(s, MESSAGES, "ndr-copy-to"), "ndr-copy-to: '%s' is no address", text_shown(s->ndr_copy_to));
 }
 
+/* A limit that another one hides is a mistake, if the operator gave it. */
+static void
+check_order(struct reading *r, const struct server *s)
+{
+	const struct { enum block block; const char *name, *other; long long value, limit; } hidden[] = {
+		{ GENERAL, "connections-per-client", "connections", s->connections_per_client, s->connections },
+		{ DELIVERY, "connections-per-domain", "connections", s->relays_per_domain, s->relays },
+		{ DELIVERY, "notify", "expire", s->notify, s->expire },
+		{ DELIVERY, "local-notify", "local-expire", s->local_notify, s->local_expire },
+	};
+
+	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
+		const struct place *where = place_of(s, hidden[i].block, hidden[i].name);
+
+		if (hidden[i].value > hidden[i].limit && hidden[i].value != UNLIMITED && where != &s->place)
+			complain_at(r, where, "%s is more than %s, so it would never come to that; lower it", hidden[i].name, hidden[i].other);
+	}
+}
+
 /* What TLS needs, and who needs it. */
 static void
 check_tls(struct reading *r, struct server *s)
@@ -682,6 +701,7 @@ check_server(struct reading *r, struct server *s)
 		complain_at(r, &s->account->place, "authenticate: there is no smart-host that could ask who we are");
 	if (s->direct_first && s->smart_host == NULL)
 		complain_at(r, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
+	check_order(r, s);
 	check_tls(r, s);
 	check_login(r, s);
 	check_log(r, s);

@@ -211,6 +211,10 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "messages { badmail SortTemp }\n}\n", "c.conf:3: badmail: 'SortTemp' would lie in SortTemp, *\n" },
 	{ SERVER "domain here.example default { drop Badmail }\n}\n", "c.conf:2: drop and badmail are the same folder\n" },
 	{ SERVER HOME "access { relay all-except }\n}\n", "c.conf:3: relay all-except: this is an open relay*\n" },
+	{ SERVER HOME "delivery { expire 1m\nnotify 2m }\n}\n", "c.conf:4: notify is more than expire, so it would never come to that; lower it\n" },
+	{ SERVER HOME "delivery { local-expire 1m\nlocal-notify 2m }\n}\n", "c.conf:4: local-notify is more than local-expire, so it would never come to that; lower it\n" },
+	{ SERVER HOME "delivery { connections 5\nconnections-per-domain 6 }\n}\n", "c.conf:4: connections-per-domain is more than connections, so it would never come to that; lower it\n" },
+	{ SERVER HOME "general { connections 5\nconnections-per-client 6 }\n}\n", "c.conf:4: connections-per-client is more than connections, so it would never come to that; lower it\n" },
 	{ SERVER HOME "messages { max-size 2M\nmax-session 1M }\n}\n", "c.conf:4: max-session is smaller than max-size\n" },
 	{ SERVER HOME "general { hostname a_b..c }\n}\n", "c.conf:3: hostname: 'a_b..c' is no host name\n" },
 	{ "server a { general { mailroot x; listen 127.0.0.1:25 }\n" HOME "}\n"
