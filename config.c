@@ -576,15 +576,18 @@ check_log(struct reading *r, const struct server *s)
 static void
 check_copy_to(struct reading *r, struct server *s)
 {
+	const struct place *where = place_of(s, MESSAGES, "ndr-copy-to");
 	struct path to;
 
 	if (s->ndr_copy_to == NULL || s->home == NULL)
 		return;
-	if (path_parse(&to, s->ndr_copy_to) == 0 && to.text[0] != '\0' &&
-	    (to.domain != NULL || path_complete(&to, s->home->name) == 0))
-		s->ndr_copy_to = keep_text(r->config, to.text);
+	if (path_parse(&to, s->ndr_copy_to) == -1 || to.text[0] == '\0' ||
+	    (to.domain == NULL && path_complete(&to, s->home->name) == -1))
+		complain_at(r, where, "ndr-copy-to: '%s' is no address", text_shown(s->ndr_copy_to));
+	else if (config_local(s, to.text) && !config_exists(s, to.text))
+		complain_at(r, where, "ndr-copy-to: nobody in 'recipients' or 'aliases' is called '%s'", text_shown(to.text));
 	else
-		complain_at(r, place_of(s, MESSAGES, "ndr-copy-to"), "ndr-copy-to: '%s' is no address", text_shown(s->ndr_copy_to));
+		s->ndr_copy_to = keep_text(r->config, to.text);
 }
 
 /* A limit that another one hides is a mistake, if the operator gave it. */
@@ -944,6 +947,14 @@ config_masked(const struct server *s, const char *sender, char out[PATH_OCTETS +
 		return sender;
 	snprintf(out, PATH_OCTETS + DOMAIN_MAX + 2, "%.*s@%s", (int)(at - sender), sender, s->masquerade);
 	return out;
+}
+
+bool
+config_exists(const struct server *s, const char *address)
+{
+	const struct names *n = s->home->names;
+
+	return n == NULL || !n->listed || names_find(n, address) || names_alias(n, address) || names_postmaster(address);
 }
 
 bool

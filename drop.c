@@ -63,7 +63,7 @@ is_list(const struct recipient *r)
 static bool
 lives_here(const struct server *s, const struct recipient *r)
 {
-	if (is_list(r) || !config_local(s, r->address) || !policy_exists(s, r->address))
+	if (is_list(r) || !config_local(s, r->address) || !config_exists(s, r->address))
 		return false;
 	return !apart(s) || names_find(s->home->names, r->address) || names_postmaster(r->address);
 }

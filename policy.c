@@ -79,14 +79,6 @@ alias_of(const struct server *s, const char *address)
 	return s->home->names != NULL && config_local(s, address) ? names_alias(s->home->names, address) : NULL;
 }
 
-bool
-policy_exists(const struct server *s, const char *address)
-{
-	const struct names *n = s->home->names;
-
-	return n == NULL || !n->listed || names_find(n, address) || names_alias(n, address) || names_postmaster(address);
-}
-
 long
 policy_members(const struct server *s, const char *address)
 {
@@ -109,7 +101,7 @@ rule_domain(const struct server *s, const struct domain *d, const struct path *t
 	if (v.members > 0) {
 		v.setting = "aliases";
 		v.words = "he is an alias in a domain of ours";
-	} else if (!policy_exists(s, to->text)) {
+	} else if (!config_exists(s, to->text)) {
 		v.setting = "recipients";
 		v.reply = R_NOBODY;
 		v.words = "nobody has that name in our domains";

@@ -178,7 +178,7 @@ const struct setting settings[] = {
 	  "One whose recipients need several transactions counts as several." },
 	{ MESSAGES, TEXT, "ndr-copy-to", S(ndr_copy_to), "", 0, 0, NULL,
 	  "Messages: Send copy of Non-Delivery Report to",
-	  "An address that gets a copy of each report of failure." },
+	  "An address that gets a copy of each report of failure; one in our domains must be there (recipients)." },
 	{ MESSAGES, PAIR, "badmail-limit", S(badmail_limit), "100M 30d", 0, UNLIMITED, "size time",
 	  "registry: MaxBadMailFolderSize",
 	  "How large the badmail folder may grow, and how old what lies in it; beyond either the oldest is removed. "

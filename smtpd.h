@@ -1250,6 +1250,8 @@ int extensions_hidden(int hidden);
 bool config_offers(const struct server *s, int extension);	/* is it none of those, and of use? */
 /* The sender, whose domain, if it is ours, takes another name: masquerade. */
 const char *config_masked(const struct server *s, const char *sender, char out[PATH_OCTETS + DOMAIN_MAX + 2]);
+/* Is there such a mailbox, or alias, in our domains? */
+bool config_exists(const struct server *s, const char *address);
 /* May this account have the mail that is held for this domain; NULL: may anybody? */
 bool config_collects(const struct server *s, const char *domain, const char *account);
 /* The path of one of its folders: relative ones are below the mailroot.  -1 with
@@ -1826,8 +1828,6 @@ struct verdict policy_connect(const struct server *s, const struct client *c);
 bool policy_asks_name(const struct server *s, const struct client *c);
 /* R_RECIPIENT or a refusal; to has a domain. */
 struct verdict policy_recipient(const struct server *s, const struct client *c, const struct path *to);
-/* Is there such a mailbox, or alias, in our domains? */
-bool policy_exists(const struct server *s, const char *address);
 /* For how many others this recipient stands; 0: he is none. */
 long policy_members(const struct server *s, const char *address);
 /* Put those whom aliases stand for in their place; -1: memory is out. */

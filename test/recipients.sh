@@ -91,6 +91,11 @@ people:4: '\\x22q\\x22@example.org' is no name and no address; write one a line
 people:5: 'far@example.com' is in none of our domains
 people:6: 'a@b@c' is no name and no address; write one a line
 people:7: 'x,y' is no name and no address; write one a line"
+echo jones >people
+sed 's/mailroot m }/&; messages { ndr-copy-to ops@example.org }/' conf >copy.conf
+"$SMTPD" -n -f copy.conf 2>said && fail 'a copy to nobody is taken'
+like "$(cat said)" "*copy.conf:*: ndr-copy-to: nobody in 'recipients' or 'aliases' is called 'ops@example.org'"
+echo ops >>people; "$SMTPD" -n -f copy.conf || fail 'a copy to somebody is refused'
 awk 'BEGIN { for (i = 0; i < 200000; i++) print "user" i }' >people
 start_server conf
 printf '%s\n' 'EHLO x' 'MAIL FROM:<>' 'RCPT TO:<user199999>' 'RCPT TO:<user0>' 'RCPT TO:<user200000>' QUIT | say >said
