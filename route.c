@@ -23,13 +23,26 @@
 #define CANDIDATES_MAX 30	/* addresses tried in one attempt */
 #define TLS_PORT 465		/* where TLS comes first, RFC 8314 3.3 */
 
-bool
+const struct domain *
 route_held(const struct server *s, const char *address)
 {
 	const char *at = strrchr(address, '@');
 	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
 
-	return d != NULL && d->hold;
+	return d != NULL && d->hold ? d : NULL;
+}
+
+const char *
+route_asked(const struct domain *row, char out[ASKED_SIZE])
+{
+	size_t n;
+
+	if (row->hold_accounts == NULL)
+		return "its host asks for it by ETRN";
+	n = (size_t)snprintf(out, ASKED_SIZE, "one of these asks for it by ATRN:");
+	for (const struct name *a = row->hold_accounts; a != NULL && n < ASKED_SIZE; a = a->next)
+		n += (size_t)snprintf(out + n, ASKED_SIZE - n, " %.100s", a->text);
+	return out;
 }
 
 const char *
@@ -37,7 +50,7 @@ route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]
 {
 	const char *at = strrchr(address, '@');
 	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
-	bool held = route_held(s, address);	/* it is asked for by its name */
+	bool held = route_held(s, address) != NULL;	/* it is asked for by its name */
 	size_t n = 0;
 
 	if (!held && d != NULL && d->smart_host != NULL)

@@ -1629,7 +1629,10 @@ void pickup_step(struct pickup *p);
  * remote domain with a smart host, or "*" for the server's smart host.  Where
  * mail is held it is always his domain. */
 const char *route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]);
-bool route_held(const struct server *s, const char *address);
+/* The row that holds his mail, or NULL; and until when, in words. */
+const struct domain *route_held(const struct server *s, const char *address);
+#define ASKED_SIZE 300
+const char *route_asked(const struct domain *row, char out[ASKED_SIZE]);
 /* name must live as long as r. */
 void route_begin(struct route *r, const struct server *s, const char *name);
 void route_want(const struct route *r, struct pollfd *slot, msec *until);

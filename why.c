@@ -55,8 +55,10 @@ print_rule(const struct question *q, const struct verdict *v)
 	char where[WHERE_SIZE];
 
 	snprintf(where, sizeof where, "domain");
-	if (strcmp(v->setting, "domain") != 0)
-		config_where_row(where, q->server, strcmp(v->setting, "allow-relay") == 0 ? v->row : NULL, v->setting);
+	if (strcmp(v->setting, "allow-relay") == 0)
+		config_where_row(where, q->server, v->row, v->setting);
+	else if (strcmp(v->setting, "domain") != 0)
+		config_where(where, q->server, v->setting);
 	else if (v->row != NULL)
 		snprintf(where, sizeof where, "domain %.80s (%.40s:%d)", v->row->name, v->row->place.file, v->row->place.line);
 	row(where, "%s", v->words);
@@ -139,14 +141,18 @@ print_remote(const struct question *q)
 {
 	const struct server *s = q->server;
 	const struct domain *d = config_domain(s, q->to.domain);
-	char name[DOMAIN_MAX + 1], where[WHERE_SIZE];
+	char name[DOMAIN_MAX + 1], where[WHERE_SIZE], asked[ASKED_SIZE];
 	struct route r;
-	bool second;
+	bool second, held = d != NULL && d->hold;
 
+	if (held)
+		row(config_where_row(where, s, d, "hold"), "would wait until %s", route_asked(d, asked));
+	if (held && d->hold_accounts != NULL)
+		return;
 	route_begin(&r, s, route_name(s, q->to.text, name));
-	second = s->direct_first && r.hop == &r.own;
-	config_where_row(where, s, d != NULL && d->smart_host != NULL ? d : NULL, second ? "direct-first" : "smart-host");
-	print_hops(q, where, "would go", r.hop);
+	second = s->direct_first && r.hop == &r.own && !held;
+	config_where_row(where, s, held || (d != NULL && d->smart_host != NULL) ? d : NULL, second ? "direct-first" : "smart-host");
+	print_hops(q, where, held ? "would then go" : "would go", r.hop);
 	print_protection(q, &r);
 	if (second) {
 		print_hops(q, config_where_row(where, s, NULL, "smart-host"), "or, if the domain cannot be looked up,", s->smart_host);

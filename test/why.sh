@@ -237,6 +237,42 @@ server two (why.conf:11)
   => taken
 END
 
+# --- what is held, and who is listed ---
+
+echo jones >people
+echo 'staff: jones' >aka; : >none; chmod 600 none
+cat >hold.conf <<'END'
+server hold {
+    access   { relay only 127.0.0.1; passwords none; clear-text-passwords yes }
+    delivery { smart-host [192.0.2.25]:587; direct-first yes }
+    domain example.com default { aliases aka
+        recipients people }
+    domain a.example remote { hold yes }
+    domain b.example remote { hold yes
+        smart-host [192.0.2.1] }
+    domain c.example remote { hold yes; hold-accounts ann bob }
+}
+END
+# end_of RCPT: what is said of him from the domain on, but for TLS.
+end_of() { "$SMTPD" -f hold.conf why '<>' "$1" 127.0.0.1 localhost >said 2>&1; sed '1,/nobody needs a name/d; /^  tls /,/^      /d' said; }
+is "$(end_of q@a.example | tail -n 6)" '  hold (hold.conf:6)
+      would wait until its host asks for it by ETRN
+  smart-host (default)
+      would then go where the MX of a.example leads, else to its own address,
+      port 25
+  => taken'
+is "$(end_of q@b.example | tail -n 5)" '  hold (hold.conf:7)
+      would wait until its host asks for it by ETRN
+  smart-host (hold.conf:8)
+      would then go to 192.0.2.1, port 25
+  => taken'
+is "$(end_of q@c.example | tail -n 3)" '  hold (hold.conf:9)
+      would wait until one of these asks for it by ATRN: ann bob
+  => taken'
+is "$(end_of staff@example.com | head -n 1)" '  aliases (hold.conf:4)'
+is "$(end_of x@example.com | head -n 2)" '  recipients (hold.conf:5)
+      nobody has that name in our domains'
+
 # --- 80 columns, whatever is asked ---
 
 long=$(awk 'BEGIN { while (n++ < 62) printf "a"; for (n = 0; n < 3; n++) { printf n ? "." : "@"; while (m++ < 60) printf "b"; m = 0 } }')
