@@ -176,13 +176,14 @@ listed(const struct operator *list, const struct request *r)
 	return false;
 }
 
-/* The program as a whole; and one of its servers, for which fewer may do. */
+/* The program as a whole; and one of its servers, which its own list leaves to
+ * fewer of them. */
 static bool
 may_operate(const struct request *r, const struct server *s)
 {
 	if (r->own || r->uid == 0)
 		return true;
-	return listed(s != NULL && s->operators != NULL ? s->operators : r->config->operators, r);
+	return listed(r->config->operators, r) && (s == NULL || s->operators == NULL || listed(s->operators, r));
 }
 
 /* May he see, and touch, this one; and does he want to? */
@@ -1070,16 +1071,12 @@ refuse(struct request *r, int status, const char *format, const char *word)
 	return -1;
 }
 
-static const char stranger[] = "you are no operator here; add your name to 'operators' in smtpd.conf";
+static const char stranger[] = "you are no operator here; add your name to 'operators' at the top level of smtpd.conf";
 
 int
 request_admit(struct request *r)
 {
-	bool may = may_operate(r, NULL);
-
-	for (const struct vserver *v = vservers; v != NULL; v = v->next)
-		may |= may_operate(r, v->conf);
-	return may ? 0 : refuse(r, EX_NOPERM, stranger, "");
+	return may_operate(r, NULL) ? 0 : refuse(r, EX_NOPERM, stranger, "");
 }
 
 int
@@ -1100,10 +1097,6 @@ request_begin(struct request *r, const char *line)
 		return refuse(r, EX_USAGE, "it wants to know which: %s", rows[r->row].about);
 	if (rows[r->row].lives && r->alone)
 		return refuse(r, EX_UNAVAILABLE, "%s: no server is running", rows[r->row].words);
-	if ((r->verb == RELOAD || r->verb == SHUTDOWN) && !may_operate(r, NULL))
-		return refuse(r, EX_NOPERM, "%s is for operators of the program; see 'operators' in smtpd.conf(5)", rows[r->row].words);
-	if (r->verb == METRICS && !may_operate(r, NULL))
-		return refuse(r, EX_NOPERM, "%s is for operators of the program; see 'operators' in smtpd.conf(5)", rows[r->row].words);
 	if (r->verb != RELOAD && r->verb != SHUTDOWN && vserver_after(r, NULL) == NULL)
 		return refuse(r, EX_NOPERM, *r->server ? "there is no server \"%s\" that you may operate" : stranger, r->server);
 	return 0;

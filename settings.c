@@ -270,7 +270,8 @@ const struct setting settings[] = {
 	LATER_IN(LDAP, "user"), LATER_IN(LDAP, "password"), LATER_IN(LDAP, "base"), LATER_IN(LDAP, "filter"),
 	{ SECURITY, OPERATORS, "operators", S(operators), "", 0, 0, NULL,
 	  "Security: Operators",
-	  "Who of them may operate this server; without it, all." },
+	  "Who of the top level's operators may operate this server; without it, all. Who stands only here may not. "
+	  "Reload, shutdown and status metrics are for all of them." },
 
 	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
 	  "Local domain: Drop directory",

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Goal: the control socket is open to operators and to no one else.
 # - root and who runs the server may always; others when `operators' names them, by name, number or group;
-# - a server that has a narrower list is neither seen nor touched by the rest; reload and shutdown are for operators
-#   of the whole program; a name that this system does not know is a mistake.
+# - a server's own list leaves it to fewer of them: by the rest it is neither seen nor touched, and who stands only there
+#   may nothing; reload and shutdown are for all operators; a name that this system does not know is a mistake.
 # - where the folders cannot be read the socket is enough;
 # - who may not, and who says nothing, keeps nobody else out.
 . "${TEST:-$(dirname "$0")}/lib.sh"
@@ -33,17 +33,18 @@ E
 conf '' root
 sed -i.old '/security/d' smtpd.conf
 start_server
-may 4711 status 77;             grep -q "you are no operator here; add your name to 'operators' in smtpd.conf" said || fail "$(cat said)"
+may 4711 status 77;             grep -q "you are no operator here; add your name to 'operators' at the top level of smtpd.conf" said || fail "$(cat said)"
 may 4711 reload 77;             may 4711 shutdown 77;      may 4711 'stop all' 77
 may 0 status 0
-conf 'operators 4711 @4712' '4713 root'
+conf 'operators 4711 @4712 4713' '4713 4714 root'
 may 0 reload 0
 may 4711 status 0;              is "$(grep -c '^"' said)" 1 'servers that 4711 sees'
 may 4712 status 0;              is "$(grep -c '^"' said)" 1 'servers that a group sees'
-may 4713 'status -S two' 0;     may 4713 'status -S one' 77
+may 4713 status 0;              is "$(grep -c '^"' said)" 2 'servers that 4713 sees'
+may 4714 status 77;             may 4714 'status -S two' 77
 may 4711 'queue' 0;             may 4711 'stop two' 1;     may 4711 'pause one' 0; may 4711 'resume all' 0
-may 4713 shutdown 77;           may 4711 reload 0
-may 4713 'status metrics' 77;   may 4711 'status metrics' 0
+may 4714 shutdown 77;           may 4711 reload 0
+may 4714 'status metrics' 77;   may 4711 'status metrics' 0
 may 4711 'reload -S two' 0
 conf 'operators no-such-user' '@no-such-group'
 may 0 reload 78;                grep -q "operators: this system has no user 'no-such-user'" said || fail "$(cat said)"
