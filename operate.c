@@ -270,7 +270,8 @@ status_one(struct request *r, const struct vserver *v)
 		json_number(r, "queue", queue);
 		json_number(r, "held", held);
 		json_number(r, "oldest", queue > 0 ? now.wall / 1000 - r->oldest : 0);
-		json_number(r, "drop", drop);
+		if (s->home->maildir == NULL)
+			json_number(r, "drop", drop);
 		json_number(r, "badmail", badmail);
 		json_close(r);
 		return;
@@ -284,7 +285,8 @@ status_one(struct request *r, const struct vserver *v)
 		answer(r, ' ', "    Queue        0");
 	if (held > 0)
 		answer(r, ' ', "    held         %lld", held);
-	answer(r, ' ', "    Drop         %lld", drop);
+	if (s->home->maildir == NULL)	/* Maildirs are their readers' */
+		answer(r, ' ', "    Drop         %lld", drop);
 	answer(r, ' ', "    Badmail      %lld", badmail);
 }
 

@@ -52,6 +52,8 @@ is "$(text one/Mail | tr -d '\n' | tr -dc '\r')" '' 'a CR'
 grep -q '^250 2.6.0' said || fail 'binary content is not taken'
 wait_for '[ "$(files one/Mail)" = 2 ]'
 grep -q "^Subject: b$(printf '\r')" one/Mail/new/* || fail 'binary content was changed'
+{ "$SMTPD" -f conf status && "$SMTPD" -f conf status --json; } >said || fail 'no status'
+grep -i drop said && fail 'a folder is counted that has nothing in it'
 # A quota is that of new and cur.
 mv one/Mail/new/* one/Mail/cur/
 awk 'BEGIN { for (i = 0; i < 4500; i++) printf "x" }' >one/Mail/cur/old
