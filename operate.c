@@ -44,33 +44,33 @@ enum verb {
 static const struct row {
 	const char *words;
 	enum verb verb;
-	const char *about;	/* what must follow; "" nothing, or it may be left out */
+	const char *about;	/* what must follow, or in [] may; NULL: nothing */
 	bool acts;		/* changes something, so a mailroot must be open */
 	bool lives;		/* only a running server can do it */
 } rows[] = {
-	{ "status",         STATUS,         "",   false, false },
-	{ "status metrics", METRICS,        "",   false, true },
+	{ "status",         STATUS,         NULL, false, false },
+	{ "status metrics", METRICS,        NULL, false, true },
 	{ "sessions end",   SESSIONS_END,   "NUMBER or all", true, true },
-	{ "sessions",       SESSIONS,       "",   false, true },
-	{ "queue list",     QUEUE_LIST,     "",   false, false },
+	{ "sessions",       SESSIONS,       NULL, false, true },
+	{ "queue list",     QUEUE_LIST,     "[ID, DOMAIN, SENDER or all]", false, false },
 	{ "queue show",     QUEUE_SHOW,     "ID", false, false },
 	{ "queue retry",    QUEUE_RETRY,    "ID, DOMAIN, SENDER or all", true, false },
 	{ "queue hold",     QUEUE_HOLD,     "ID, DOMAIN, SENDER or all", true, false },
 	{ "queue release",  QUEUE_RELEASE,  "ID, DOMAIN, SENDER or all", true, false },
 	{ "queue fail",     QUEUE_FAIL,     "ID, DOMAIN, SENDER or all", true, false },
 	{ "queue remove",   QUEUE_REMOVE,   "ID, DOMAIN, SENDER or all", true, false },
-	{ "queue domains",  QUEUE_DOMAINS,  "",   false, true },
-	{ "queue",          QUEUE_LIST,     "",   false, false },
-	{ "badmail list",   BADMAIL_LIST,   "",   false, false },
+	{ "queue domains",  QUEUE_DOMAINS,  NULL, false, true },
+	{ "queue",          QUEUE_LIST,     "[ID, DOMAIN, SENDER or all]", false, false },
+	{ "badmail list",   BADMAIL_LIST,   "[ID, DOMAIN, SENDER or all]", false, false },
 	{ "badmail show",   BADMAIL_SHOW,   "ID", false, false },
 	{ "badmail resend", BADMAIL_RESEND, "ID, DOMAIN, SENDER or all", true, false },
-	{ "badmail",        BADMAIL_LIST,   "",   false, false },
+	{ "badmail",        BADMAIL_LIST,   "[ID, DOMAIN, SENDER or all]", false, false },
 	{ "start",          START,          "NAME or all", true, true },
 	{ "stop",           STOP,           "NAME or all", true, true },
 	{ "pause",          PAUSE,          "NAME or all", true, true },
 	{ "resume",         RESUME,         "NAME or all", true, true },
-	{ "reload",         RELOAD,         "",   true,  true },
-	{ "shutdown",       SHUTDOWN,       "",   true,  true },
+	{ "reload",         RELOAD,         NULL, true,  true },
+	{ "shutdown",       SHUTDOWN,       NULL, true,  true },
 };
 
 /* ---- the answer ------------------------------------------------------------------------ */
@@ -380,7 +380,10 @@ connections_end(struct request *r)
 	for (size_t i = 0; relay_peer(i, &p); i++)
 		if ((all || p.number == number) && concerns(r, p.owner) && relay_end(i))
 			r->done++;
-	answer(r, r->done > 0 ? ' ' : '!', r->done > 0 ? "%lld ended" : "there is none", r->done);
+	if (r->done > 0)
+		answer(r, ' ', "%lld ended", r->done);
+	else
+		answer(r, '!', all ? "nobody is connected" : "there is no connection %s; 'smtpd sessions' numbers them", about);
 	return finish(r, r->done > 0 ? 0 : 1);
 }
 
@@ -411,9 +414,10 @@ selected(const struct request *r, const struct entry *e)
 }
 
 static const char *
-outcome_word(const struct recipient *to)
+outcome_word(const struct entry *e, const struct recipient *to)
 {
-	return to->outcome == RCPT_ACCEPTED ? "delivered" : to->outcome == RCPT_REJECTED ? "returned" :
+	return to->outcome == RCPT_ACCEPTED ? "delivered" :
+	    to->outcome == RCPT_REJECTED ? *e->env.sender != '\0' ? "returned" : "failed" :
 	    to->notified ? "open; the sender knows of the delay" : "open";
 }
 
@@ -437,6 +441,17 @@ state_of(const struct request *r, const struct entry *e, char out[40])
 		snprintf(out, 40, "due");
 }
 
+/* Why it lies in Badmail, or cannot be read; or "". */
+static const char *
+why_here(const struct request *r, const struct entry *e, char words[WORDS_SIZE])
+{
+	static const char aside[] = "This message was set aside: ";
+
+	if (r->folder == BADMAIL && text_prefix(entry_words(e, "", words), aside))
+		return words + strlen(aside);
+	return e->why != NULL ? e->why : "";
+}
+
 static void
 recipients_json(struct request *r, const struct entry *e)
 {
@@ -450,7 +465,7 @@ recipients_json(struct request *r, const struct entry *e)
 		buf_addf(&r->out, i > 0 ? ",{\"address\":" : "{\"address\":");
 		json_text(&r->out, to->address);
 		buf_addf(&r->out, ",\"state\":");
-		json_text(&r->out, outcome_word(to));
+		json_text(&r->out, outcome_word(e, to));
 		buf_addf(&r->out, ",\"reason\":");
 		json_text(&r->out, to->outcome == RCPT_OPEN ? entry_words(e, to->address, words) : "");
 		buf_addf(&r->out, "}");
@@ -461,7 +476,7 @@ recipients_json(struct request *r, const struct entry *e)
 static void
 message_json(struct request *r, const struct entry *e, const char *state)
 {
-	char id[ID_SIZE];
+	char id[ID_SIZE], words[WORDS_SIZE];
 
 	json_open(r);
 	json_string(r, "server", r->v->conf->name);
@@ -472,8 +487,8 @@ message_json(struct request *r, const struct entry *e, const char *state)
 	json_number(r, "next", e->next);
 	json_string(r, "sender", e->env.sender ? e->env.sender : "");
 	recipients_json(r, e);
-	if (e->why != NULL)
-		json_string(r, "fault", e->why);
+	if (*why_here(r, e, words) != '\0')
+		json_string(r, "fault", why_here(r, e, words));
 	if (r->verb == QUEUE_SHOW || r->verb == BADMAIL_SHOW)
 		json_string(r, "note", e->note.data ? e->note.data : "");
 	json_close(r);
@@ -490,17 +505,31 @@ recipients_text(struct request *r, const struct entry *e, bool all)
 		if (!all && to->outcome != RCPT_OPEN)
 			continue;
 		text_safe(safe, sizeof safe, to->address, strlen(to->address));
-		answer(r, ' ', all ? "    to <%s>: %s" : "    to <%s>", safe, outcome_word(to));
+		answer(r, ' ', all ? "    to <%s>: %s" : "    to <%s>", safe, outcome_word(e, to));
 		entry_words(e, to->address, words);
 		if (to->outcome == RCPT_OPEN && *words != '\0')
 			answer(r, ' ', "       %s", text_safe(why, sizeof why, words, strlen(words)));
 	}
 }
 
+/* What is the matter with it, from whom, to whom. */
+static void
+message_head(struct request *r, const struct entry *e, bool all)
+{
+	char words[WORDS_SIZE], safe[WORDS_SIZE + 100];
+	const char *why = why_here(r, e, words);
+
+	if (*why != '\0')
+		answer(r, ' ', "    %s", text_safe(safe, sizeof safe, why, strlen(why)));
+	if (e->why == NULL)
+		answer(r, ' ', "    from <%s>", text_safe(safe, 400, e->env.sender, strlen(e->env.sender)));
+	recipients_text(r, e, all);
+}
+
 static void
 message_list(struct request *r, const struct entry *e)
 {
-	char id[ID_SIZE], size[SIZE_TEXT], when[24], state[40], safe[400];
+	char id[ID_SIZE], size[SIZE_TEXT], when[24], state[40];
 
 	state_of(r, e, state);
 	if (r->json) {
@@ -508,11 +537,7 @@ message_list(struct request *r, const struct entry *e)
 		return;
 	}
 	answer(r, ' ', "%s %6s  %s  %s", id_text(&e->id, id), text_size(size, e->size), moment(when, e->id.second), state);
-	if (e->why != NULL)
-		answer(r, ' ', "    %s", e->why);
-	else
-		answer(r, ' ', "    from <%s>", text_safe(safe, sizeof safe, e->env.sender, strlen(e->env.sender)));
-	recipients_text(r, e, false);
+	message_head(r, e, r->folder == BADMAIL);
 }
 
 /* What has happened to it, and what will, by the schedule of today. */
@@ -584,7 +609,7 @@ header_text(struct request *r, const struct entry *e)
 static void
 message_show(struct request *r, const struct entry *e)
 {
-	char id[ID_SIZE], state[40], size[SIZE_TEXT], safe[400];
+	char id[ID_SIZE], state[40], size[SIZE_TEXT];
 
 	state_of(r, e, state);
 	if (r->json) {
@@ -592,11 +617,7 @@ message_show(struct request *r, const struct entry *e)
 		return;
 	}
 	answer(r, ' ', "%s of \"%s\", %s: %s", id_text(&e->id, id), r->v->conf->name, text_size(size, e->size), state);
-	if (e->why != NULL)
-		answer(r, ' ', "    it cannot be read: %s", e->why);
-	else
-		answer(r, ' ', "    from <%s>", text_safe(safe, sizeof safe, e->env.sender, strlen(e->env.sender)));
-	recipients_text(r, e, true);
+	message_head(r, e, true);
 	if (r->folder == QUEUE && strcmp(r->view.end, ".eml") == 0 && e->why == NULL) {
 		answer(r, ' ', "Timeline");
 		timeline(r, e);
@@ -618,6 +639,7 @@ looked_anew(struct request *r, const struct entry *e)
 	struct vserver *v = r->v;
 
 	spool_touch(v->spool, &e->id, now.wall / 1000);
+	r->idle += !v->delivers;
 	if (!v->delivers)
 		return;
 	dests_wake(v, &e->env);
@@ -691,11 +713,11 @@ message_resend(struct request *r, const struct entry *e)
 	return 0;
 }
 
-/* Not before its host asks for it. */
+/* Not while an operator holds it, or before its host asks for it. */
 static int
 message_retry(struct request *r, const struct entry *e)
 {
-	if (dests_keep(r->v, &e->id, &e->env)) {
+	if (strcmp(r->view.end, ".held") == 0 || dests_keep(r->v, &e->id, &e->env)) {
 		r->kept++;
 		return 2;
 	}
@@ -757,11 +779,11 @@ message_touch(struct request *r, const struct entry *e)
 /* ---- all messages of a folder ---------------------------------------------------------------------------------------- */
 
 /* Which names has the folder that the request is about?  What is held cannot
- * be held or tried, what is not cannot be released. */
+ * be held again, what is not cannot be released. */
 static const char *
 folder_end(const struct request *r, int pass)
 {
-	bool plain = r->verb != QUEUE_RELEASE, held = r->folder == QUEUE && r->verb != QUEUE_HOLD && r->verb != QUEUE_RETRY;
+	bool plain = r->verb != QUEUE_RELEASE, held = r->folder == QUEUE && r->verb != QUEUE_HOLD;
 
 	return pass == 0 && plain ? ".eml" : pass == 1 && held ? ".held" : NULL;
 }
@@ -845,10 +867,10 @@ static const char *
 done_word(enum verb verb)
 {
 	switch (verb) {
-	case QUEUE_RETRY:   return "tried now";
+	case QUEUE_RETRY:   return "due now";
 	case QUEUE_HOLD:    return "held";
 	case QUEUE_RELEASE: return "released";
-	case QUEUE_FAIL:    return "given up and returned";
+	case QUEUE_FAIL:    return "given up";
 	case QUEUE_REMOVE:  return "removed";
 	default:            return "moved to Pickup";
 	}
@@ -860,11 +882,13 @@ messages_finish(struct request *r)
 	if (rows[r->row].acts)
 		answer(r, ' ', "%lld %s %s", r->done, r->done == 1 ? "message" : "messages", done_word(r->verb));
 	else if (r->done == 0 && *r->about != '\0')
-		answer(r, '!', "there is no such message");
+		answer(r, '!', "no message has the ID or sender '%s', or a recipient in such a domain", r->about);
 	else if (r->done == 0 && !r->json)
 		answer(r, ' ', "%s is empty", r->folder == QUEUE ? "Queue" : "Badmail");
 	if (r->kept > 0)
-		answer(r, '!', "%lld held until asked for; 'queue release' lets such mail go", r->kept);
+		answer(r, '!', "%lld held; 'queue release' lets such mail go", r->kept);
+	if (r->idle > 0)
+		answer(r, '!', "%lld of them will be tried when the server is started", r->idle);
 	if (r->done == 0 && *r->about != '\0' && strcmp(r->about, "all") != 0)
 		r->status = r->status ? r->status : 1;
 	return finish(r, r->status);
@@ -969,8 +993,11 @@ server_act(struct request *r, struct vserver *v)
 {
 	struct buf lines = { 0 };
 	const char *refusal = server_refusal(r, v);
+	bool all = strcmp(r->about, "all") == 0;
 
 	r->done++;
+	if (all && v->state == STOPPED && (r->verb == PAUSE || r->verb == RESUME))
+		return;				/* nothing is wanted of this one */
 	log_copy = &lines;
 	if (refusal != NULL)
 		answer(r, '!', "\"%s\" %s", v->conf->name, refusal);
@@ -984,7 +1011,7 @@ server_act(struct request *r, struct vserver *v)
 	}
 	log_copy = NULL;
 	buf_free(&lines);
-	if (refusal != NULL && strcmp(r->about, "all") != 0)
+	if (refusal != NULL)
 		r->status = *refusal ? 1 : EX_UNAVAILABLE;
 }
 
@@ -1073,6 +1100,21 @@ refuse(struct request *r, int status, const char *format, const char *word)
 	return -1;
 }
 
+/* He has said it wrong: how it is said. */
+static int
+refuse_words(struct request *r)
+{
+	const char *first = r->count ? r->words[0] : "";
+	size_t n = strlen(first);
+
+	answer(r, '!', "%.100s: it is one of these:", first);
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (strncmp(rows[i].words, first, n) == 0 && (rows[i].words[n] == ' ' || rows[i].words[n] == '\0'))
+			answer(r, '!', "    %s%s%s", rows[i].words, rows[i].about ? " " : "", rows[i].about ? rows[i].about : "");
+	finish(r, EX_USAGE);
+	return -1;
+}
+
 static const char stranger[] = "you are no operator here; add your name to 'operators' at the top level of smtpd.conf";
 
 int
@@ -1084,21 +1126,24 @@ request_admit(struct request *r)
 int
 request_begin(struct request *r, const char *line)
 {
+	const char *about;
 	int n = 0;
 
 	r->server = r->about = "";
 	if (buf_add(&r->line, line, strlen(line)) == -1 || words_split(r) == -1 || (r->row = row_find(r, &n)) == -1)
-		return refuse(r, EX_USAGE, "no such request: %s", r->count ? r->words[0] : "");
+		return refuse_words(r);
 	r->verb = rows[r->row].verb;
+	about = rows[r->row].about;
 	r->folder = r->verb >= BADMAIL_LIST && r->verb <= BADMAIL_RESEND ? BADMAIL : QUEUE;
 	if (r->count > n)
 		r->about = r->words[n];
-	if (r->count > n + 1)
-		return refuse(r, EX_USAGE, "too many words for '%s'", rows[r->row].words);
-	if (*rows[r->row].about != '\0' && *r->about == '\0')
-		return refuse(r, EX_USAGE, "it wants to know which: %s", rows[r->row].about);
+	if (r->count > n + (about != NULL) || (about != NULL && *about != '[' && *r->about == '\0'))
+		return refuse_words(r);
+	if (r->verb == METRICS && r->json)
+		return refuse(r, EX_USAGE, "%s: Prometheus' format is all it has; leave out --json", rows[r->row].words);
 	if (rows[r->row].lives && r->alone)
-		return refuse(r, EX_UNAVAILABLE, "%s: no server is running", rows[r->row].words);
+		return refuse(r, EX_UNAVAILABLE, "%s: no server runs with this configuration; start it with 'smtpd -f FILE', or name its file by -f",
+		    rows[r->row].words);
 	if (r->verb != RELOAD && r->verb != SHUTDOWN && vserver_after(r, NULL) == NULL)
 		return refuse(r, EX_NOPERM, *r->server ? "there is no server \"%s\" that you may operate" : stranger, r->server);
 	return 0;
@@ -1144,6 +1189,8 @@ request_granted(struct request *r, int status, const struct buf *lines)
 {
 	r->wish = WISH_NONE;
 	lines_told(r, lines);
+	for (const struct vserver *v = vservers; v != NULL && status == 0 && r->verb == RELOAD; v = v->next)
+		status = v->failed && v->state != LEAVING ? EX_UNAVAILABLE : 0;
 	if (r->verb == SHUTDOWN)
 		answer(r, ' ', "the server ends");
 	finish(r, status);

@@ -838,7 +838,7 @@ struct request {
 	int pass;
 	struct view view;
 	long long counted[4], oldest;	/* of STATUS: see count_turn */
-	long long seen, done, kept;	/* kept: for hosts that have to ask */
+	long long seen, done, kept, idle;	/* kept: they wait for nothing but to be let go; idle: no server runs that would try */
 	msec told, waits;		/* ticks: of the last line of progress; of the next step, or 0 */
 	int members;			/* of the line of JSON */
 	int status;

@@ -42,8 +42,13 @@ mkdir main hop
 fine status;                has 'without a server' '^"main" is not running$'
 fine queue;                 has 'without a server' '^Queue is empty$'
 fine badmail list;          has 'without a server' '^Badmail is empty$'
-wrong 64 queue throw all;   wrong 64 queue show; wrong 64 status a b; wrong 64 nonsense
-wrong 69 sessions;          wrong 69 stop all
+said_err() { grep -q -e "$2" op.err || { cat op.err >&2; fail "$1: nothing is said like: $2"; }; }
+wrong 64 queue show;        wrong 64 status a b; wrong 64 nonsense; wrong 64 reload a
+wrong 64 queue throw all;   said_err 'a wrong word' '    queue hold ID, DOMAIN, SENDER or all$'; said_err 'a wrong word' '    queue \[ID'
+wrong 64 status a;          said_err 'a word too many' '    status metrics$'; is "$(grep -c '    ' op.err)" 2 'ways to say status'
+wrong 64 status metrics --json; said_err 'without JSON' "Prometheus' format is all it has"
+wrong 1 queue frob;         said_err 'no message' "no message has the ID or sender 'frob', or a recipient in such a domain"
+wrong 69 sessions;          said_err 'nobody runs' "start it with 'smtpd -f FILE'"; wrong 69 stop all
 wrong 77 status -S nobody
 wrong 1 queue show nothing
 "$SMTPD" -f absent.conf queue >said 2>&1; is $? 78 'without a configuration'
@@ -91,17 +96,27 @@ fine queue hold "$TWO";     has hold '^1 message held$'; [ -e "main/Queue/$TWO.h
 fine queue hold a@main.example
 fine queue;                 is "$(grep -c ' held$' said)" 2 'held ones'
 fine status;                has status '^    held         2$'
-wrong 1 queue hold "$TWO";  wrong 1 queue retry "$TWO"
+wrong 1 queue hold "$TWO"
+wrong 1 queue retry "$TWO"; has 'retry of what is held' '^0 messages due now$'; said_err 'what is held' "1 held; 'queue release' lets such mail go$"
 fine queue fail "$TWO"
 wait_for 'ls main/Drop | grep -q .'
 grep -q '5.3.0 an operator of main.example has given it up' main/Drop/*.eml || fail 'the report does not say who did it'
+fine queue fail '<>';       has 'fail of what has no sender' '^1 message given up$'
+wait_for '[ -e "main/Badmail/$THREE.eml" ]'
+fine badmail;               has badmail '^    it could not be delivered, and has no sender to whom it could be returned\.$'; has badmail '^    to <u@away.example>: failed$'
+fine badmail --json;        has badmail '"state":"failed".*"fault":"it could not be delivered, and has no sender'
+rm main/Badmail/*
+send '' u@away.example;     THREE=$ID
 fine queue remove '<>';     has remove '^1 message removed$'
 is "$(ls main/Queue | grep -c "$THREE")" 0 'files of what was removed'
-fine queue release all;     has release '^1 message released$'
+fine stop main
+fine queue retry all;       said_err 'retry of one that stands still' "1 held; 'queue"
+fine queue release all;     has release '^1 message released$'; said_err 'one that stands still' '1 of them will be tried when the server is started$'
+fine start main
 wait_for 'grep -q "destination=\* .*waiting=1 " server.log'
 grep -q 'to=<u@away.example> host=.*relayed' server.log && fail 'it went to a server that stands still'
 fine start 'next hop';      has start '^"next hop" is running$'
-fine queue retry away.example; has retry '^1 message tried now$'
+fine queue retry away.example; has retry '^1 message due now$'
 wait_for '[ -n "$(ls hop/Drop 2>/dev/null)" ] && ! ls main/Queue | grep -q eml'
 fine queue;                 has 'the end' '^Queue is empty$'
 
@@ -109,8 +124,8 @@ fine queue;                 has 'the end' '^Queue is empty$'
 send a@main.example u@held.example
 wait_for 'op queue domains | grep -q "^held.example: 1 waiting to be asked for, 0 connected$"'
 fine queue;                 has 'waits for its host' '  to be asked for$'
-wrong 1 queue retry held.example; has retry '^0 messages tried now$'
-grep -q "1 held until asked for; 'queue release' lets such mail go" op.err || fail 'it does not say what to do'
+wrong 1 queue retry held.example; has retry '^0 messages due now$'
+grep -q "1 held; 'queue release' lets such mail go" op.err || fail 'it does not say what to do'
 fine queue show "$ID";      has show '  its sender is told of the delay$'; ! grep -q 'it is tried$' said || fail 'a try is promised'
 fine queue release held.example; has 'release of a domain' '^1 message released$'
 wait_for 'grep -q "destination=held.example .* reason=" server.log'
@@ -132,9 +147,11 @@ printf 'RCPT TO:<u@away.example>\r\nDATA\r\n\r\n.\r\n' >&8
 wait_for 'grep -q "250 2.6.0" client.log'
 wait_for '[ "$(ls hop/Drop | wc -l)" -ge 2 ]'
 fine sessions end "$N";     wait_for 'grep -q "^421 4.3.2 main.example ends the session: an operator wants it so" client.log'
-wrong 1 sessions end 999999
+wrong 1 sessions end 999999; said_err 'no such connection' "there is no connection 999999; 'smtpd sessions' numbers them"
 exec 8>&-
 fine stop all;              has stop '^"main" is stopped$'
+fine pause all;             is "$(cat op.err)" '' 'pause of what is stopped'
+fine resume all;            is "$(cat op.err)" '' 'resume of what is stopped'; has resume '^"main" is stopped$'
 wrong 1 resume main;        wrong 1 pause main
 wrong 1 start nobody
 fine start main
@@ -155,6 +172,12 @@ fine resume main;           has resume '^"main" is running$'
 send a@main.example u@away.example; ONE=$ID
 send a@main.example v@far.example;  TWO=$ID
 wait_for 'grep -q "destination=\* .* waiting=" server.log'
+
+# One that cannot start makes a reload fail, and a start of all.
+echo 'server no { general { listen 127.0.0.1:0; mailroot smtpd.conf/no }; domain no.example default }' >>smtpd.conf
+wrong 69 reload;            said_err reload '"no"'
+wrong 69 start all;         has 'the others' '^"main" is running$'
+sed -i.old '/^server no /d' smtpd.conf; fine reload
 
 # A second program with the same socket, and the same mailroot, is told off and harms nobody.
 fine start 'next hop'
@@ -177,7 +200,7 @@ printf 'To: u@away.example\n\nno sender\n' >x && mv x main/Pickup/bad.eml
 start_server
 wait_for 'ls main/Badmail | grep -q eml'
 BAD=$(ls main/Badmail | sed -n 's/\.eml$//p')
-fine badmail;               has badmail "^$BAD .* dead$"
+fine badmail;               has badmail "^$BAD .* dead$"; has badmail '^    it has no From field'
 fine badmail show "$BAD";   has badmail '^Why it is here$'; has badmail 'This message was set aside: '
 printf 'x-sender: s@main.example\nx-receiver: u@main.example\nFrom: s@main.example\n\nmended\n' >"main/Badmail/$BAD.eml"
 fine badmail resend all;    has resend '^1 message moved to Pickup$'
