@@ -23,6 +23,7 @@
 #include "smtpd.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -410,6 +411,16 @@ dest_remember(struct destination *d, const char *words, const char *host, const 
 	d->transcript = transcript ? text_copy(transcript) : NULL;
 }
 
+/* A note of what is so there, for those whose mail goes there: see entry_words. */
+static void
+dest_note(const struct destination *d, const struct id *id, const char *words, const char *transcript, long long next)
+{
+	char text[DOMAIN_MAX + WORDS_SIZE + 10];
+
+	snprintf(text, sizeof text, "<%s>\n    %s", d->name, words);
+	outcome_note(d->owner->spool, id, text, transcript, next);
+}
+
 void
 dest_fail(struct destination *d, const char *words, const char *host, const char *transcript)
 {
@@ -430,7 +441,7 @@ dest_fail(struct destination *d, const char *words, const char *host, const char
 	for (size_t i = 0; i < ready && i < TOUCHED_MAX; i++) {
 		if (!d->hold)		/* which, after a restart, is found at once: to be asked for */
 			spool_touch(sp, &d->queue[d->first + i], d->next);
-		outcome_note(sp, &d->queue[d->first + i], words, transcript, d->next);
+		dest_note(d, &d->queue[d->first + i], words, transcript, d->next);
 	}
 	dest_soon(d);
 	log_line("- destination=%s server=\"%s\" waiting=%lu seconds=%lld reason=\"%s\"",
@@ -445,34 +456,49 @@ dest_keeps(const struct destination *d, const struct id *id)
 	return d->hold && id_compare(id, &d->released) > 0;
 }
 
+/* The destination of this recipient, or NULL. */
+static const struct destination *
+dest_of(const struct vserver *v, const char *address)
+{
+	char name[DOMAIN_MAX + 1];
+
+	return config_local(v->conf, address) ? NULL : *dest_place(v, route_name(v->conf, address, name));
+}
+
+const struct domain *
+dests_hold(const struct vserver *v, const struct id *id, const char *address)
+{
+	const struct destination *d = dest_of(v, address);
+
+	return d == NULL || dest_keeps(d, id) ? route_held(v->conf, address) : NULL;
+}
+
 bool
 dests_keep(const struct vserver *v, const struct id *id, const struct envelope *e)
 {
-	char name[DOMAIN_MAX + 1];
 	size_t kept = 0;
 
-	for (size_t i = 0; i < e->count; i++) {
-		const struct destination *d;
+	for (size_t i = 0; i < e->count; i++)
+		if (e->rcpt[i].outcome == RCPT_OPEN && dests_hold(v, id, e->rcpt[i].address) != NULL)
+			kept++;
+	return kept > 0 && kept == envelope_open(e);
+}
 
-		if (e->rcpt[i].outcome != RCPT_OPEN)
-			continue;
-		if (!route_held(v->conf, e->rcpt[i].address))
-			return false;
-		d = *dest_place(v, route_name(v->conf, e->rcpt[i].address, name));
-		if (d != NULL && !dest_keeps(d, id))
-			return false;
-		kept++;
-	}
-	return kept > 0;
+const char *
+dests_words(const struct vserver *v, const char *address)
+{
+	const struct destination *d = dest_of(v, address);
+
+	return d != NULL && d->words != NULL ? d->words : "";
 }
 
 /* The file of one that is held has the second before its arrival: it may have a
  * note, and waits for no time. */
 static void
-dest_note(const struct destination *d, const struct id *id)
+dest_hold(const struct destination *d, const struct id *id)
 {
 	spool_touch(d->owner->spool, id, id->second - 1);
-	outcome_note(d->owner->spool, id, HELD_WORDS, NULL, id->second);
+	dest_note(d, id, HELD_WORDS, NULL, id->second);
 }
 
 /* A waiting message's time has come to be expired, or its sender to be told. */
@@ -553,7 +579,7 @@ dests_route(struct vserver *v, const struct message *m)
 		if ((d = dest_get(v, to)) == NULL || dest_put(d, &m->id) == -1)
 			answer = -1;
 		else if (dest_keeps(d, &m->id) && !m->noted)
-			dest_note(d, &m->id);
+			dest_hold(d, &m->id);
 		else if (!d->hold && d->next > second())
 			spool_touch(v->spool, &m->id, d->next);
 	}

@@ -447,9 +447,25 @@ why_here(const struct request *r, const struct entry *e, char words[WORDS_SIZE])
 {
 	static const char aside[] = "This message was set aside: ";
 
-	if (r->folder == BADMAIL && text_prefix(entry_words(e, "", words), aside))
+	if (r->folder == BADMAIL && text_prefix(entry_words(e, r->v->conf, "", words), aside))
 		return words + strlen(aside);
 	return e->why != NULL ? e->why : "";
+}
+
+/* Why he has not got it; or "". */
+static const char *
+why_open(const struct request *r, const struct entry *e, const struct recipient *to, char words[WORDS_SIZE])
+{
+	const struct domain *row = dests_hold(r->v, &e->id, to->address);
+	char asked[ASKED_SIZE];
+
+	if (to->outcome != RCPT_OPEN || r->folder == BADMAIL)
+		*words = '\0';
+	else if (row != NULL)
+		snprintf(words, WORDS_SIZE, "held until %s", route_asked(row, asked));
+	else if (*entry_words(e, r->v->conf, to->address, words) == '\0')
+		snprintf(words, WORDS_SIZE, "%s", dests_words(r->v, to->address));
+	return words;
 }
 
 static void
@@ -467,10 +483,104 @@ recipients_json(struct request *r, const struct entry *e)
 		buf_addf(&r->out, ",\"state\":");
 		json_text(&r->out, outcome_word(e, to));
 		buf_addf(&r->out, ",\"reason\":");
-		json_text(&r->out, to->outcome == RCPT_OPEN ? entry_words(e, to->address, words) : "");
+		json_text(&r->out, why_open(r, e, to, words));
 		buf_addf(&r->out, "}");
 	}
 	buf_addf(&r->out, "]");
+}
+
+static void
+recipients_text(struct request *r, const struct entry *e, bool all)
+{
+	char words[WORDS_SIZE], safe[400], why[700];
+
+	for (size_t i = 0; i < e->env.count; i++) {
+		const struct recipient *to = &e->env.rcpt[i];
+
+		if (!all && to->outcome != RCPT_OPEN)
+			continue;
+		text_safe(safe, sizeof safe, to->address, strlen(to->address));
+		answer(r, ' ', all ? "    to <%s>: %s" : "    to <%s>", safe, outcome_word(e, to));
+		why_open(r, e, to, words);
+		if (*words != '\0')
+			answer(r, ' ', "       %s", text_safe(why, sizeof why, words, strlen(words)));
+	}
+}
+
+/* Something that has happened to it, or will. */
+static void
+event(struct request *r, long long second, const char *what)
+{
+	char when[24];
+
+	if (r->json) {
+		buf_addf(&r->out, "%s{\"at\":%lld,\"event\":", r->out.data[r->out.len - 1] == '[' ? "" : ",", second);
+		json_text(&r->out, what);
+		buf_addf(&r->out, "}");
+	} else
+		answer(r, ' ', "    %s  %s", moment(when, second), what);
+}
+
+/* For whom of them does it wait to be asked for?  True: there are others. */
+static bool
+timeline_held(struct request *r, const struct entry *e, bool *local)
+{
+	const struct domain *row, *last = NULL;
+	char asked[ASKED_SIZE], text[ASKED_SIZE + 60];
+	bool others = false;
+
+	*local = true;
+	for (size_t i = 0; i < e->env.count; i++) {
+		const char *address = e->env.rcpt[i].address;
+
+		if (e->env.rcpt[i].outcome != RCPT_OPEN)
+			continue;
+		*local &= config_local(r->v->conf, address);
+		row = dests_hold(r->v, &e->id, address);
+		others |= row == NULL;
+		if (row != NULL && row != last) {
+			snprintf(text, sizeof text, "it waits until %s", route_asked(row, asked));
+			event(r, now.wall / 1000, text);
+			last = row;
+		}
+	}
+	return others;
+}
+
+/* What has happened to it, and what will, by the schedule of today. */
+static void
+timeline(struct request *r, const struct entry *e)
+{
+	const struct server *s = r->v->conf;
+	long long second = now.wall / 1000, expires, notifies, next = e->next > second ? e->next : second;
+	char age[24], text[60];
+	bool local, goes;
+
+	snprintf(text, sizeof text, "it arrived, %s ago", span(age, second - e->id.second));
+	event(r, e->id.second, text);
+	if (e->tried != 0)
+		event(r, e->tried, "it was tried, for the last time so far");
+	goes = timeline_held(r, e, &local);
+	expires = config_expires(s, e->id.second, local);
+	notifies = config_notifies(s, e->id.second, local);
+	for (int i = 0; goes && i < TRIES_SHOWN && next < expires; i++) {
+		if (notifies >= second && notifies <= next) {
+			event(r, notifies, "its sender is told of the delay");
+			notifies = LLONG_MAX;
+		}
+		event(r, next, i == 0 && e->tried == 0 ? "it is tried" : "it is tried again");
+		next = local ? next + s->local_retry / 1000 : config_attempt_after(s, e->id.second, false, next);
+	}
+	if (notifies >= second && notifies < expires)
+		event(r, notifies, "its sender is told of the delay");
+	event(r, expires, *e->env.sender != '\0' ? "it is given up and returned" : "it is given up");
+}
+
+/* Does time change anything for it? */
+static bool
+scheduled(const struct request *r, const struct entry *e)
+{
+	return r->folder == QUEUE && strcmp(r->view.end, ".eml") == 0 && e->why == NULL;
 }
 
 static void
@@ -489,27 +599,15 @@ message_json(struct request *r, const struct entry *e, const char *state)
 	recipients_json(r, e);
 	if (*why_here(r, e, words) != '\0')
 		json_string(r, "fault", why_here(r, e, words));
+	if (r->verb == QUEUE_SHOW && scheduled(r, e)) {
+		json_name(r, "timeline");
+		buf_addf(&r->out, "[");
+		timeline(r, e);
+		buf_addf(&r->out, "]");
+	}
 	if (r->verb == QUEUE_SHOW || r->verb == BADMAIL_SHOW)
 		json_string(r, "note", e->note.data ? e->note.data : "");
 	json_close(r);
-}
-
-static void
-recipients_text(struct request *r, const struct entry *e, bool all)
-{
-	char words[WORDS_SIZE], safe[400], why[700];
-
-	for (size_t i = 0; i < e->env.count; i++) {
-		const struct recipient *to = &e->env.rcpt[i];
-
-		if (!all && to->outcome != RCPT_OPEN)
-			continue;
-		text_safe(safe, sizeof safe, to->address, strlen(to->address));
-		answer(r, ' ', all ? "    to <%s>: %s" : "    to <%s>", safe, outcome_word(e, to));
-		entry_words(e, to->address, words);
-		if (to->outcome == RCPT_OPEN && *words != '\0')
-			answer(r, ' ', "       %s", text_safe(why, sizeof why, words, strlen(words)));
-	}
 }
 
 /* What is the matter with it, from whom, to whom. */
@@ -538,36 +636,6 @@ message_list(struct request *r, const struct entry *e)
 	}
 	answer(r, ' ', "%s %6s  %s  %s", id_text(&e->id, id), text_size(size, e->size), moment(when, e->id.second), state);
 	message_head(r, e, r->folder == BADMAIL);
-}
-
-/* What has happened to it, and what will, by the schedule of today. */
-static void
-timeline(struct request *r, const struct entry *e)
-{
-	const struct server *s = r->v->conf;
-	long long second = now.wall / 1000, expires, notifies, next = e->next > second ? e->next : second;
-	bool local = true, kept = dests_keep(r->v, &e->id, &e->env);
-	char when[24], age[24];
-
-	for (size_t i = 0; i < e->env.count; i++) {
-		const char *at = strrchr(e->env.rcpt[i].address, '@');
-
-		local &= e->env.rcpt[i].outcome != RCPT_OPEN || at == NULL || domain_local(config_domain(s, at + 1));
-	}
-	expires = config_expires(s, e->id.second, local);
-	notifies = config_notifies(s, e->id.second, local);
-	answer(r, ' ', "    %s  it arrived, %s ago", moment(when, e->id.second), span(age, second - e->id.second));
-	for (int i = 0; !kept && i < TRIES_SHOWN && next < expires; i++) {
-		if (notifies >= second && notifies <= next) {
-			answer(r, ' ', "    %s  its sender is told of the delay", moment(when, notifies));
-			notifies = LLONG_MAX;
-		}
-		answer(r, ' ', "    %s  it is tried%s", moment(when, next), i == 0 ? "" : " again");
-		next = local ? next + s->local_retry / 1000 : config_attempt_after(s, e->id.second, false, next);
-	}
-	if (notifies >= second && notifies < expires)
-		answer(r, ' ', "    %s  its sender is told of the delay", moment(when, notifies));
-	answer(r, ' ', "    %s  it is given up and returned", moment(when, expires));
 }
 
 static void
@@ -618,7 +686,7 @@ message_show(struct request *r, const struct entry *e)
 	}
 	answer(r, ' ', "%s of \"%s\", %s: %s", id_text(&e->id, id), r->v->conf->name, text_size(size, e->size), state);
 	message_head(r, e, true);
-	if (r->folder == QUEUE && strcmp(r->view.end, ".eml") == 0 && e->why == NULL) {
+	if (scheduled(r, e)) {
 		answer(r, ' ', "Timeline");
 		timeline(r, e);
 	}

@@ -492,7 +492,7 @@ entry_active(const struct entry *e, const struct server *s, bool running)
 
 /* The form that Postfix gave it, which eyes and programs know. */
 static void
-entry_print(const struct entry *e, bool held, bool active, bool first)
+entry_print(const struct entry *e, bool held, bool active, const struct server *s, bool first)
 {
 	char id[ID_SIZE + 1], safe[WORDS_SIZE], words[WORDS_SIZE], last[WORDS_SIZE] = "", when[40];
 	const char *sender = e->env.sender && *e->env.sender ? e->env.sender : "MAILER-DAEMON";
@@ -514,7 +514,7 @@ entry_print(const struct entry *e, bool held, bool active, bool first)
 
 		if (r->outcome != RCPT_OPEN)
 			continue;
-		entry_words(e, r->address, words);
+		entry_words(e, s, r->address, words);
 		if (strcmp(words, last) != 0) {
 			memcpy(last, words, sizeof last);
 			text_safe(safe, sizeof safe, *words ? words : "reason unavailable", strlen(*words ? words : "reason unavailable"));
@@ -549,7 +549,7 @@ entry_json(const struct entry *e, bool held, bool active, const struct server *s
 			continue;
 		buf_addf(&b, "%s{\"address\": ", comma);
 		json_text(&b, e->env.rcpt[i].address);
-		if (*entry_words(e, e->env.rcpt[i].address, words) != '\0') {
+		if (*entry_words(e, s, e->env.rcpt[i].address, words) != '\0') {
 			buf_addf(&b, ", \"delay_reason\": ");
 			json_text(&b, words);
 		}
@@ -582,7 +582,7 @@ queue_print(const struct server *s, bool json, unsigned long *count, long long *
 			if (json)
 				entry_json(&e, held, active, s);
 			else
-				entry_print(&e, held, active, *count == 0);
+				entry_print(&e, held, active, s, *count == 0);
 			++*count;
 			*octets += e.size;
 		}

@@ -580,6 +580,7 @@ struct entry {
 	long long next;		/* second of its next attempt; in the past: it is due, or on its way */
 	struct envelope env;
 	struct buf note;	/* ID.txt; no data: there is none */
+	long long tried;	/* second of the last attempt, if that is what it tells of; or 0 */
 };
 
 /* ---- a connection ----------------------------------------------------- */
@@ -1379,7 +1380,7 @@ void view_close(struct view *v);
 int entry_read(struct entry *e, const char *folder, const struct id *id, const char *end);
 void entry_free(struct entry *e);
 /* Why this open recipient has not got it yet, by the note; or "". */
-const char *entry_words(const struct entry *e, const char *address, char out[WORDS_SIZE]);
+const char *entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE]);
 /* Append it as a string of JSON, quotes and all. */
 int json_text(struct buf *b, const char *s);
 
@@ -1668,8 +1669,11 @@ void dests_want(msec *until);
 struct destination *dests_wanting(void);
 void dests_retry(void);			/* nobody backs off any longer */
 void dests_wake(struct vserver *v, const struct envelope *e);	/* nor do those of this message */
-/* Is it in Queue only until the hosts of its open recipients ask for it? */
+/* The row that keeps this one's mail until it is asked for, or NULL; is that so
+ * of all that are open; why his destination was not reached, or "". */
+const struct domain *dests_hold(const struct vserver *v, const struct id *id, const char *address);
 bool dests_keep(const struct vserver *v, const struct id *id, const struct envelope *e);
+const char *dests_words(const struct vserver *v, const char *address);
 struct destination *dests_after(const struct destination *d);	/* all, one after the other; NULL */
 /* The next destination of v, behind this one or NULL, that is asked for: "a,b"
  * by their names, "@a" and all below it, "#a" all that this row rules, "" all;

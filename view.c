@@ -38,9 +38,12 @@ note_load(struct entry *e, const char *folder)
 	char text[NOTE_OCTETS];
 	int fd = open_beside(folder, &e->id, ".txt");
 	ssize_t n = fd != -1 ? read(fd, text, sizeof text) : 0;
+	struct stat st;
 
 	if (n > 0)
 		buf_add(&e->note, text, (size_t)n);
+	if (e->note.len > 0 && strstr(e->note.data, "\nLast attempt:") != NULL && fstat(fd, &st) == 0)
+		e->tried = st.st_mtime;
 	if (fd != -1)
 		close(fd);
 }
@@ -81,18 +84,27 @@ entry_free(struct entry *e)
 	buf_free(&e->note);
 }
 
-/* "<ADDRESS>" on a line of its own, and what is said of him below it; or
- * words for all: see report_words and report_note. */
-const char *
-entry_words(const struct entry *e, const char *address, char out[WORDS_SIZE])
+/* Does this line name him, or where his mail goes? */
+static bool
+names(const char *line, size_t n, const char *who)
 {
-	const char *line = e->note.data ? e->note.data : "";
+	return strlen(who) == n - 2 && memcmp(line + 1, who, n - 2) == 0;
+}
+
+/* "<ADDRESS>" or "<DESTINATION>" on a line of its own, and what is said of him or
+ * it below; or words for all: see report_words, dest_note and report_note. */
+const char *
+entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE])
+{
+	const char *line = e->note.data ? e->note.data : "", *route;
+	char name[DOMAIN_MAX + 1];
 	bool his = true;
 	size_t n;
 
+	route = config_local(s, address) ? address : route_name(s, address, name);
 	for (; (n = strcspn(line, "\n")) > 0; line += n + (line[n] == '\n')) {
 		if (line[0] == '<' && line[n - 1] == '>') {
-			his = strlen(address) == n - 2 && memcmp(line + 1, address, n - 2) == 0;
+			his = names(line, n, address) || names(line, n, route);
 		} else if (his) {
 			size_t blank = strspn(line, " ");
 

@@ -7,7 +7,7 @@ layers='
 	console: control operate vserver config conn log
 	control: operate config conn log
 	why: reply policy route config tls settings address log
-	operate: vserver session relay dest outcome view count spool config message address disk log
+	operate: vserver session relay dest outcome route view count spool config message address disk log
 	count: vserver dest spool dns address log
 	sendmail: check route session receive parameter policy spool view message config process dns address conn log
 	vserver: session receive policy pickup watch relay dest drop outcome spool view journal config address conn disk log process
@@ -33,7 +33,7 @@ layers='
 	report: message address log
 	journal: settings address disk log
 	mime: message address log
-	view: message config address log
+	view: route message config address log
 	policy: message config names address log
 	message: address log
 	route: config dns address conn log

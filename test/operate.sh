@@ -7,15 +7,17 @@
 . "${TEST:-$(dirname "$0")}/lib.sh"
 
 own_nc
+: >people; chmod 600 people
 conf() {
 	cat >smtpd.conf <<E
 resolver 127.0.0.1:1
 server "main" {
     general { listen 127.0.0.1:0; hostname main.example; mailroot main }
-    access { relay only 127.0.0.1 }
+    access { relay only 127.0.0.1; passwords people; clear-text-passwords yes }
     delivery { $1; glitch-retry 1h 3 }
     domain main.example default
     domain held.example remote { hold yes }
+    domain atrn.example remote { hold yes; hold-accounts ann bob }
 }
 server "next hop" {
     general { listen 127.0.0.1:0; hostname hop.example; mailroot hop; start no }
@@ -31,7 +33,7 @@ has()    { grep -q -e "$2" said || { cat said op.err >&2; fail "$1: no line like
 asks()   { op "$@" >said; op_rc=$?; }
 fine()   { asks "$@"; [ $op_rc = 0 ] || { cat said op.err >&2; fail "status $op_rc: $*"; }; }
 wrong()  { want=$1; shift; asks "$@"; is $op_rc "$want" "status of: $*"; }
-send()   { PORT=$MAIN; printf '%s\n' 'HELO x' "MAIL FROM:<$1>" "RCPT TO:<$2>" DATA "Subject: to $2" '' . QUIT | say >sent
+send()   { PORT=$MAIN; printf '%s\n' 'HELO x' "MAIL FROM:<$1>" "RCPT TO:<$2>" ${3:+"RCPT TO:<$3>" "RCPT TO:<$4>"} DATA "Subject: to $2" '' . QUIT | say >sent
 	ID=$(sed -n 's/^250 2.6.0 \(.*\) queued$/\1/p' sent); [ -n "$ID" ] || fail "not taken: $(tail -n 2 sent)"; }
 
 # --- nobody runs ---
@@ -77,7 +79,7 @@ fine queue list a@main.example; is "$(grep -c '^2' said)" 1 'by sender';  has 'b
 fine queue list '<>';           is "$(grep -c '^2' said)" 1 'by null sender'; has 'null sender' "^$THREE "
 fine queue list "$TWO";         is "$(grep -c '^2' said)" 1 'by ID'
 fine queue show "$ONE"
-for i in "^$ONE of \"main\"" '    to <u@away.example>: open$' '  it arrived, ' '  it is tried$' '  its sender is told of the delay$' \
+for i in "^$ONE of \"main\"" '    to <u@away.example>: open$' '  it arrived, ' '  it was tried, for the last time so far$' '  it is tried again$' '  its sender is told of the delay$' \
 	'  it is given up and returned$' '^The last attempt$' '    < 421 4.3.2 hop.example' '    Subject: to u@away.example'; do has show "$i"; done
 fine queue --json;          is "$(grep -c '^{"server":"main","id":"[^"]*","state":"[^"]*","size":.*,"recipients":\[{.*}\]}$' said)" 3 'lines of JSON'
 fine queue domains;         has domains '^\*: 3 waiting, 0 connected, next attempt in'
@@ -126,10 +128,24 @@ wait_for 'op queue domains | grep -q "^held.example: 1 waiting to be asked for, 
 fine queue;                 has 'waits for its host' '  to be asked for$'
 wrong 1 queue retry held.example; has retry '^0 messages due now$'
 grep -q "1 held; 'queue release' lets such mail go" op.err || fail 'it does not say what to do'
-fine queue show "$ID";      has show '  its sender is told of the delay$'; ! grep -q 'it is tried$' said || fail 'a try is promised'
+fine queue show "$ID";      has show '  its sender is told of the delay$'; ! grep -q 'tried' said || fail 'a try is promised, or told of'
+has 'who must ask' '^       held until its host asks for it by ETRN$'; has 'who must ask' ' it waits until its host asks for it by ETRN$'
+fine queue show "$ID" --json; has 'a timeline' '"timeline":\[{"at":[0-9]*,"event":"it arrived, [0-9]*s ago"},{"at":[0-9]*,"event":"it waits until .*"it is given up and returned"}\],"note":'
 fine queue release held.example; has 'release of a domain' '^1 message released$'
 wait_for 'grep -q "destination=held.example .* reason=" server.log'
 fine queue remove all
+# Each recipient has his own reason: one waits for his host, one for an account, one for a host that does not answer.
+fine stop 'next hop'
+send a@main.example u@held.example v@atrn.example w@away.example; BOTH=$ID
+wait_for 'grep -q "^<\*>" main/Queue/$BOTH.txt'
+reasons() { fine queue list "$BOTH"; is "$(sed -n '/^    to /,$p' said | tr -d '\n')" "    to <u@held.example>       held until its host asks for it by ETRN    to <v@atrn.example>       held until one of these asks for it by ATRN: ann bob    to <w@away.example>       421 4.3.2 hop.example takes no connections now" "$1"; }
+reasons 'the reasons'
+fine queue show "$BOTH";    has mixed ' it waits until one of these asks for it by ATRN: ann bob$'; has mixed ' it is tried again$'
+SMTPD_CONF=smtpd.conf "$SMTPD" mailq >said; is "$(grep -c '421 4.3.2' said)" 1 'reasons in mailq'
+is "$(sed -n '/421 4.3.2/,$p' said | grep -c 'held.example\|atrn.example')" 0 'those whom it is not about'
+fine start 'next hop';      fine queue retry "$BOTH"
+wait_for '[ "$(ls hop/Drop | wc -l)" -ge 2 ]'
+fine queue remove "$BOTH"
 
 # --- connections ---
 
@@ -145,7 +161,7 @@ fine pause main;            has pause '^"main" is paused$'
 PORT=$MAIN; like "$(echo QUIT | say)" '421 4.3.2 *' 'a newcomer while paused'
 printf 'RCPT TO:<u@away.example>\r\nDATA\r\n\r\n.\r\n' >&8
 wait_for 'grep -q "250 2.6.0" client.log'
-wait_for '[ "$(ls hop/Drop | wc -l)" -ge 2 ]'
+wait_for '[ "$(ls hop/Drop | wc -l)" -ge 3 ]'
 fine sessions end "$N";     wait_for 'grep -q "^421 4.3.2 main.example ends the session: an operator wants it so" client.log'
 wrong 1 sessions end 999999; said_err 'no such connection' "there is no connection 999999; 'smtpd sessions' numbers them"
 exec 8>&-
