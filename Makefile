@@ -113,6 +113,10 @@ test/unit_auth: test/unit_auth.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LINK)
 
+# It can be a client of TLS.
+test/load: test/load.c tls.libs
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $$(sed 's/..*/-DWITH_OPENSSL/' tls.libs) $(LDFLAGS) -I. -o $@ test/load.c $(LINK)
+
 # Our resolver, for who wants to ask it something.
 test/ask: test/ask.c $(REST)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/ask.c $(REST) $(LINK)

@@ -16,6 +16,9 @@
  *   -u N      recipient numbers go from 0 to N-1 and begin again, from message to message (20)
  *   -D dir    (repeatable) mail is delivered here: wait until all these have grown by the number of messages
  *   -R        ... by the number of messages times recipients
+ *   -T        STARTTLS on each connection, by a new handshake; whose certificate it is, is not looked at (built with
+ *             OpenSSL: cc -DWITH_OPENSSL ... -lssl -lcrypto)
+ *   -E        no message: QUIT after EHLO, and what is counted as a message is a session
  *   -C pid    the server, for the CPU time of it and its descendants (where /proc has it)
  *   -G dir    the same, from the cpuacct control group it runs in
  *   -w secs   give up after this time, whatever is missing (60)
@@ -46,18 +49,27 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifdef WITH_OPENSSL
+#include <openssl/ssl.h>
+
+static SSL_CTX *context;
+#else
+typedef void SSL;
+#endif
+
 #define OPENING_MAX	128	/* connections not yet greeted: what exceeds the server's backlog costs a second */
 #define DIRS_MAX	64	/* -D options */
 #define LINE_WIDTH	78	/* of a content line, with CRLF */
 
 /* What a session waits for.  All but CLOSED, IDLE: the reply to the thing of that name. */
-enum stage { CLOSED, GREETING, HELLO, MAIL, RCPT, DATA, DOT, QUIT, IDLE };
+enum stage { CLOSED, GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, DOT, QUIT, IDLE };
 
 static const struct {
 	const char *name;
 	int code;			/* the only reply that lets the session go on */
 } wanted[] = {
-	{ "", 0 }, { "connecting", 220 }, { "EHLO", 250 }, { "MAIL", 250 }, { "RCPT", 250 }, { "DATA", 354 },
+	{ "", 0 }, { "connecting", 220 }, { "EHLO", 250 }, { "STARTTLS", 220 },
+	{ "the handshake", 0 }, { "MAIL", 250 }, { "RCPT", 250 }, { "DATA", 354 },
 	{ "the final dot", 250 }, { "QUIT", 221 }, { "nothing", 0 }
 };
 
@@ -69,7 +81,8 @@ struct session {
 	const char *envelope;		/* its part not yet said, when not pipelining */
 	long answers;			/* RCPT replies to come */
 	long carried;			/* messages begun on this connection */
-	double begun;			/* MAIL was written */
+	double begun;			/* MAIL was written; with -E, the connection was begun */
+	SSL *tls;			/* NULL: in clear */
 	char head[4];			/* the first bytes of the reply line being read */
 	size_t column;			/* the bytes of that line so far */
 };
@@ -77,7 +90,7 @@ struct session {
 static const char *from = "load@client.test", *to = "u%d@bench.test", *cgroup, *dirs[DIRS_MAX];
 static long session_count = 1, messages = 100, size = 1024, recipients = 1, per_connection = 1, users = 20, server_pid;
 static long idle;			/* connections to hold; 0: send mail */
-static int ndirs, file_per_recipient, pipelining, human, start;
+static int ndirs, file_per_recipient, pipelining, human, start, secure, empty;
 static struct sockaddr_in server;
 
 static struct session *sessions;
@@ -166,11 +179,86 @@ make_content(void)
 	content_length = total + 3;
 }
 
+/* ---- a session: its octets ---- */
+
+static void session_close(struct session *s);
+static void session_fail(struct session *s, const char *why);
+static void session_say(struct session *s, enum stage stage, const char *text, size_t length);
+
+#ifdef WITH_OPENSSL
+
+/* The answers are those of read and write. */
+static ssize_t
+answered(struct session *s, int answer)
+{
+	int error = answer > 0 ? 0 : SSL_get_error(s->tls, answer);
+
+	errno = error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE ? EAGAIN : ECONNRESET;
+	return answer > 0 ? answer : error == SSL_ERROR_ZERO_RETURN ? 0 : -1;
+}
+
+static ssize_t
+octets_read(struct session *s, char *to, size_t n)
+{
+	return s->tls ? answered(s, SSL_read(s->tls, to, (int)n)) : read(s->fd, to, n);
+}
+
+static ssize_t
+octets_write(struct session *s, const char *from, size_t n)
+{
+	return s->tls ? answered(s, SSL_write(s->tls, from, (int)n)) : write(s->fd, from, n);
+}
+
+/* Reading is waited for; that a first flight does not fit into the socket is not to be expected. */
+static void
+session_handshake(struct session *s)
+{
+	if (s->tls == NULL && ((s->tls = SSL_new(context)) == NULL || SSL_set_fd(s->tls, s->fd) != 1))
+		die(1, "OpenSSL", "no memory");
+	s->stage = HANDSHAKE;
+	if (answered(s, SSL_connect(s->tls)) > 0)
+		session_say(s, HELLO, "EHLO client.test\r\n", 18);
+	else if (errno != EAGAIN)
+		session_fail(s, "it failed");
+}
+
+static void
+session_insecure(struct session *s)
+{
+	SSL_free(s->tls);
+}
+
+static void
+make_secure(void)
+{
+	if ((context = SSL_CTX_new(TLS_client_method())) == NULL)
+		die(1, "OpenSSL", "no context");
+	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+}
+
+#else
+
+#define octets_read(s, to, n) read((s)->fd, to, n)
+#define octets_write(s, from, n) write((s)->fd, from, n)
+#define session_handshake(s) ((void)(s))
+#define session_insecure(s) ((void)(s))
+
+static void
+make_secure(void)
+{
+	die(64, "-T", "this load was built without OpenSSL");
+}
+
+#endif
+
 /* ---- a session: what we say ---- */
 
 static void
 session_close(struct session *s)
 {
+	session_insecure(s);
+	s->tls = NULL;
 	if (s->fd >= 0)
 		close(s->fd);
 	s->fd = -1;
@@ -189,7 +277,7 @@ session_fail(struct session *s, const char *why)
 static void
 session_write(struct session *s)
 {
-	ssize_t n = write(s->fd, s->out, s->left);
+	ssize_t n = octets_write(s, s->out, s->left);
 
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		session_fail(s, strerror(errno));
@@ -240,6 +328,7 @@ session_open(struct session *s)
 
 	memset(s, 0, sizeof *s);
 	s->stage = GREETING;
+	s->begun = now();
 	claimed++;
 	s->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (s->fd < 0 || fcntl(s->fd, F_SETFL, O_NONBLOCK) < 0
@@ -270,10 +359,17 @@ session_advance(struct session *s)
 		session_say(s, HELLO, "EHLO client.test\r\n", 18);
 		break;
 	case HELLO:
-		if (idle)
+		if (secure && s->tls == NULL)
+			session_say(s, STARTTLS, "STARTTLS\r\n", 10);
+		else if (idle)
 			s->stage = IDLE;
+		else if (empty)
+			session_say(s, QUIT, "QUIT\r\n", 6);
 		else
 			session_mail(s, claimed - 1);
+		break;
+	case STARTTLS:
+		session_handshake(s);
 		break;
 	case MAIL:
 		session_envelope(s, RCPT);
@@ -287,7 +383,13 @@ session_advance(struct session *s)
 	case DOT:
 		session_accepted(s);
 		break;
-	case QUIT: case IDLE: case CLOSED:
+	case QUIT:
+		if (empty) {
+			last_reply = now();
+			latencies[accepted++] = last_reply - s->begun;
+		}
+		/* fall through */
+	case HANDSHAKE: case IDLE: case CLOSED:
 		session_close(s);
 	}
 }
@@ -311,8 +413,13 @@ static void
 session_read(struct session *s)
 {
 	char buf[4096];
-	ssize_t n = read(s->fd, buf, sizeof buf), i;
+	ssize_t n, i;
 
+	if (s->stage == HANDSHAKE) {
+		session_handshake(s);
+		return;
+	}
+	n = octets_read(s, buf, sizeof buf);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0 && s->stage == QUIT)
@@ -601,6 +708,8 @@ take_option(int c, char *word)
 	case 'm': per_connection = number(word, 0, 1 << 30); break;
 	case 'u': users = number(word, 1, 100000); break;
 	case 'P': pipelining = 1; break;
+	case 'T': secure = 1; break;
+	case 'E': empty = 1; break;
 	case 'R': file_per_recipient = 1; break;
 	case 'f': from = word; break;
 	case 't': to = word; break;
@@ -632,6 +741,8 @@ make_ready(void)
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
+	if (secure)
+		make_secure();
 	if (idle)
 		session_count = messages = idle;
 	sessions = reserve((size_t)session_count, sizeof *sessions);
@@ -654,7 +765,7 @@ main(int argc, char **argv)
 	server.sin_port = htons(25);
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	give_up = now() + 60;
-	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:g")) != -1)
+	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:gTE")) != -1)
 		take_option(c, optarg);
 	if (start ? optind == argc : optind < argc)
 		die(64, "command", start ? "there is none to start" : "this one is not asked for");
