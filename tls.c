@@ -60,22 +60,24 @@ tls_library(void)
 	return OpenSSL_version(OPENSSL_VERSION);
 }
 
-/* The last of the library's complaints. */
+/* The first of the library's complaints: those that follow say which of its parts heard of it. */
 static const char *
 reason(void)
 {
-	const char *text = ERR_reason_error_string(ERR_peek_last_error());
+	const char *text = ERR_reason_error_string(ERR_peek_error());
 
 	return text != NULL ? text : errno != 0 ? strerror(errno) : "the library does not say why";
 }
 
 /* ---- contexts ------------------------------------------------------------------------- */
 
-/* Nobody is there to be asked for it. */
+/* Nobody is there to be asked for it; *asked: it was needed. */
 static int
-no_passphrase(char *out, int size, int writing, void *with)
+no_passphrase(char *out, int size, int writing, void *asked)
 {
-	(void)out, (void)size, (void)writing, (void)with;
+	(void)out, (void)size, (void)writing;
+	if (asked != NULL)
+		*(bool *)asked = true;
 	return -1;
 }
 
@@ -202,16 +204,21 @@ chain_for(struct tls_context *c, X509 *leaf, int minimum)
 static int
 certificate_use(SSL_CTX *ctx, const struct certificate *from, char *why, size_t size)
 {
+	bool encrypted = false;
+	int error = 0;
+
 	ERR_clear_error();
 	errno = 0;
+	SSL_CTX_set_default_passwd_cb_userdata(ctx, &encrypted);	/* read here, and never again */
 	if (SSL_CTX_use_certificate_chain_file(ctx, from->file) != 1)
 		snprintf(why, size, "'%s' has no certificate that can be used: %s", from->file, reason());
-	else if (SSL_CTX_use_PrivateKey_file(ctx, from->key, SSL_FILETYPE_PEM) != 1)
-		snprintf(why, size, ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_BAD_PASSWORD_READ ?
-		    "the key in '%s' is encrypted, and nobody is there to be asked for its passphrase%.0s; store it without one" :
-		    ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH ?
-		    "the key in '%s' does not belong to the certificate%.0s" :
-		    "'%s' has no private key that can be used: %s", from->key, reason());
+	else if (SSL_CTX_use_PrivateKey_file(ctx, from->key, SSL_FILETYPE_PEM) != 1 && !encrypted &&
+	    (error = ERR_GET_REASON(ERR_peek_last_error())) != X509_R_KEY_VALUES_MISMATCH)
+		snprintf(why, size, "'%s' has no private key that can be used: %s", from->key, reason());
+	else if (encrypted)
+		snprintf(why, size, "the key in '%s' is encrypted, and nobody is there to be asked for its passphrase; store it without one", from->key);
+	else if (error != 0 || SSL_CTX_check_private_key(ctx) != 1)	/* the latter: it is of another kind */
+		snprintf(why, size, "the key in '%s' does not belong to the certificate", from->key);
 	else
 		return 0;
 	return -1;
@@ -225,11 +232,12 @@ choose(SSL *ssl, int *alert, void *with)
 	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
 
 	(void)alert;
-	for (const struct chain *n = c->chains; name != NULL && n != NULL; n = n->next)
-		if (X509_check_host(n->leaf, name, strlen(name), 0, NULL) == 1) {
-			SSL_set_SSL_CTX(ssl, n->ctx);
-			return SSL_TLSEXT_ERR_OK;
-		}
+	for (int round = 0; name != NULL && round < 2; round++)	/* a wildcard comes second */
+		for (const struct chain *n = c->chains; n != NULL; n = n->next)
+			if (X509_check_host(n->leaf, name, 0, round == 0 ? X509_CHECK_FLAG_NO_WILDCARDS : 0, NULL) == 1) {
+				SSL_set_SSL_CTX(ssl, n->ctx);
+				return SSL_TLSEXT_ERR_OK;
+			}
 	return SSL_TLSEXT_ERR_NOACK;
 }
 
