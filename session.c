@@ -801,9 +801,10 @@ static int
 step_secure(struct session *s)
 {
 	char why[300];
+	int sent = s->conn.tls == NULL ? conn_flush(&s->conn) : 0;
 
-	if (s->conn.tls == NULL && conn_flush(&s->conn) == 1 && conn_secure(&s->conn, s->conf->tls, NULL, false) == -1)
-		return insecure(s, "out of memory");
+	if (sent == -1 || (sent == 1 && conn_secure(&s->conn, s->conf->tls, NULL, false) == -1))
+		return insecure(s, sent == -1 ? "it did not wait for the reply" : "out of memory");
 	switch (s->conn.tls != NULL ? tls_handshake(s->conn.tls, why, sizeof why) : 0) {
 	case -1: return insecure(s, why);
 	case 0:  return s->deadline <= now.tick ? insecure(s, "no handshake in time") : 0;
