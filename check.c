@@ -371,6 +371,57 @@ check_listeners(const struct server *s)
 	}
 }
 
+/* ---- certificates ------------------------------------------------------------------- */
+
+/* What it is for, and for how long, and who believes it. */
+static void
+check_facts(const struct certificate *c, const struct tls_facts *f)
+{
+	long long days = (f->expires - now.wall / 1000) / 86400;
+	char date[DATE_SIZE];
+
+	date_text(date, f->expires);
+	if (f->expires <= now.wall / 1000)
+		say(FAULT, &c->place, "certificate %s has been over since %s: put a new one in its place, and reload", c->file, date);
+	else if (days < CERTIFICATE_DAYS)
+		say(NOTE, NULL, "certificate %s is over in %lld days, at %s: put a new one in its place, and reload", c->file, days, date);
+	else
+		say(OK, NULL, "certificate %s, %s, is for %s, %lld days more", c->file, f->kind, *f->names ? f->names : "no name", days);
+	if (f->self_signed)
+		say(NOTE, NULL, "certificate %s is signed by itself: who verifies it does not believe it", c->file);
+	else if (*f->chain)
+		say(NOTE, NULL, "certificate %s leads to no authority that this system knows: %s: behind it in its file belong those "
+		    "that lead there", c->file, f->chain);
+}
+
+static void
+check_certificates(const struct server *s)
+{
+	bool named = s->certificates == NULL;
+	char why[2 * WORDS_SIZE];
+
+	for (const struct certificate *c = s->certificates; c != NULL; c = c->next) {
+		struct certificate one = *c;
+		const struct certificate *at = &one;
+		struct tls_context *t;
+		struct tls_facts f;
+
+		one.next = NULL;
+		if ((t = tls_server(&at, s->tls_minimum, s->client_authorities, why, sizeof why)) == NULL ||
+		    tls_look(c, s->hostname, &f, why, sizeof why) == -1) {
+			say(FAULT, &c->place, "%s", why);
+			f = (struct tls_facts){ .named = true };
+		} else
+			check_facts(c, &f);
+		if (config_key_open(c))
+			say(FAULT, &c->place, "the key '%s' is not its owner's alone: chmod 600 it", c->key);
+		named |= f.named;
+		tls_context_free(t);
+	}
+	if (!named)
+		say(NOTE, NULL, "hostname %s is in no certificate: who verifies the name does not believe it", s->hostname);
+}
+
 /* ---- names ----------------------------------------------------------------------- */
 
 /* Ask, and wait for the answer; q is to be ended.  NULL: there is none. */
@@ -624,6 +675,7 @@ static void
 check_start(const struct server *s)
 {
 	check_listeners(s);
+	check_certificates(s);
 	if (missing(s))
 		check_folders(s);
 }

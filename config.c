@@ -792,13 +792,25 @@ config_sketch(const char *file)
 
 /* ---- certificates and keys ------------------------------------------------------------------ */
 
-static void
-key_warn(const struct certificate *of)
+bool
+config_key_open(const struct certificate *of)
 {
 	struct stat st;
 
-	if (of != NULL && stat(of->key, &st) == 0 && (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0)
+	return stat(of->key, &st) == 0 && (st.st_mode & (S_IRGRP | S_IWGRP | S_IROTH | S_IWOTH)) != 0;
+}
+
+/* What is to be known of it while it serves. */
+static void
+certificate_known(struct certificate *of, const char *hostname)
+{
+	struct tls_facts facts;
+	char why[300];
+
+	if (config_key_open(of))
 		log_line("%s:%d: warning: the key '%s' is not its owner's alone: chmod 600 it", of->place.file, of->place.line, of->key);
+	tls_look(of, hostname, &facts, why, sizeof why);
+	of->expires = facts.expires;
 }
 
 /* Can the password be read?  It is read again at each connection. */
@@ -828,7 +840,8 @@ client_secure(struct reading *r, struct server *s)
 		die(71, "out of memory while reading the configuration");
 	if (tls_built && wanted && s->tls_client == NULL)
 		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
-	key_warn(own);
+	if (own != NULL && s->tls_client != NULL)
+		certificate_known(s->own_certificate, s->hostname);
 	secret_try(r, s->account);
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
 		secret_try(r, d->account);
@@ -845,8 +858,8 @@ config_secure(struct config *c)
 
 		if (at != NULL && (s->tls = tls_server(&at, s->tls_minimum, s->client_authorities, why, sizeof why)) == NULL)
 			complain_at(&r, at ? &at->place : place_of(s, ACCESS, "certificate"), "%s", why);
-		for (at = s->certificates; at != NULL; at = at->next)
-			key_warn(at);
+		for (struct certificate *one = s->certificates; s->tls != NULL && one != NULL; one = one->next)
+			certificate_known(one, s->hostname);
 		client_secure(&r, s);
 	}
 	return c->errors == 0 ? 0 : -1;

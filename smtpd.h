@@ -591,9 +591,12 @@ struct tls_context;		/* what a side brings to all of its; tls.c only */
 enum tls_minimum { TLS_1_2, TLS_1_3 };
 
 /* A certificate, with those that lead to its authority, and its key. */
+#define CERTIFICATE_DAYS 14	/* before its end there are warnings */
+
 struct certificate {
 	char *file, *key;
 	struct place place;
+	long long expires;	/* second since 1970; known from config_secure on */
 	struct certificate *next;
 };
 
@@ -603,6 +606,7 @@ struct tls_facts {
 	char kind[40];		/* "RSA 2048" */
 	char names[300];	/* that it is for */
 	bool named, self_signed;	/* is one of them the host's name? */
+	char chain[100];	/* why it leads to no authority of this system; "": it does */
 };
 
 /* A buffered, non-blocking stream of octets.  An idle one has no buffers. */
@@ -1221,6 +1225,8 @@ struct config *config_load(const char *file);
 /* For who is to serve by it: read the certificates and keys.  -1: what is wrong
  * was printed. */
 int config_secure(struct config *c);
+/* Can others than its owner read or write the key? */
+bool config_key_open(const struct certificate *of);
 /* Become whom it says when it is time, unless -u has told us already; it is the
  * end when there is no such user. */
 void config_identify(const struct config *c);
@@ -1950,6 +1956,7 @@ void counts_want(const struct config *c, msec *until);
 struct watch *watch_open(struct vserver *v);		/* NULL: out of memory */
 void watch_want(const struct watch *w, msec *until);
 void watch_step(struct watch *w);
+void watch_again(struct watch *w);		/* there are other certificates, perhaps */
 void watch_close(struct watch *w);		/* idempotent on NULL */
 
 /* ---- operate.c: what an operator can ask for ---------------------------------------- */

@@ -330,6 +330,33 @@ tls_client(const struct certificate *own, const char *authorities, char *why, si
 	return NULL;
 }
 
+/* Does it lead, by what stands behind it in its file, to an authority that this
+ * system knows?  Else why says it.  When it is valid is not asked. */
+static void
+chain_look(X509 *leaf, const char *file, char *why, size_t size)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *v = X509_STORE_CTX_new();
+	STACK_OF(X509) *more = sk_X509_new_null();
+	BIO *in = BIO_new_file(file, "r");
+	X509 *one;
+
+	snprintf(why, size, "memory is out");
+	while (more != NULL && in != NULL && (one = PEM_read_bio_X509(in, NULL, no_passphrase, NULL)) != NULL)
+		if (sk_X509_push(more, one) == 0)
+			X509_free(one);
+	if (store != NULL && v != NULL && X509_STORE_set_default_paths(store) == 1 && X509_STORE_CTX_init(v, store, leaf, more) == 1) {
+		X509_STORE_CTX_set_flags(v, X509_V_FLAG_NO_CHECK_TIME);
+		*why = '\0';
+		if (X509_verify_cert(v) != 1)
+			snprintf(why, size, "%s", X509_verify_cert_error_string(X509_STORE_CTX_get_error(v)));
+	}
+	BIO_free(in);
+	sk_X509_pop_free(more, X509_free);
+	X509_STORE_CTX_free(v);
+	X509_STORE_free(store);
+}
+
 int
 tls_look(const struct certificate *from, const char *hostname, struct tls_facts *f, char *why, size_t size)
 {
@@ -349,6 +376,7 @@ tls_look(const struct certificate *from, const char *hostname, struct tls_facts 
 	names_within(leaf, NULL, f->names, sizeof f->names);
 	f->named = X509_check_host(leaf, hostname, 0, 0, NULL) == 1;
 	f->self_signed = X509_check_issued(leaf, leaf) == X509_V_OK;
+	chain_look(leaf, from->file, f->chain, sizeof f->chain);
 	X509_free(leaf);
 	return 0;
 }

@@ -467,7 +467,7 @@ value_certificates(struct reading *r, const struct setting *s, char **words, int
 	while (*to != NULL)
 		to = &(*to)->next;
 	*to = keep(r->config, sizeof **to);
-	**to = (struct certificate){ words[0], words[1], r->place, NULL };
+	**to = (struct certificate){ words[0], words[1], r->place, 0, NULL };
 }
 
 /* How, who, and the file of the password. */

@@ -646,6 +646,7 @@ vserver_configure(struct vserver *v, const struct server *s)
 		return;
 	}
 	dests_forget(v, true);
+	watch_again(v->watch);
 }
 
 /* One of the new configuration, which may be running. */

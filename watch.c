@@ -6,6 +6,9 @@
  * counted, some files in each turn, into v->tally.  When a limit is passed the
  * log says so, and a mail to the postmaster does; once, until it has been below
  * the limit again.
+ *
+ * Certificates in use are looked at once a day, and after a reload: of one that
+ * nears its end the log says so each time, and a mail does once.
  */
 #include "smtpd.h"
 
@@ -27,6 +30,8 @@ struct watch {
 	size_t at;			/* in watched */
 	struct tally sum;		/* so far */
 	msec next;			/* tick of the next step */
+	msec certificates;		/* tick of the next look at these */
+	bool expiring;			/* one is near its end, and that was said */
 	bool told[FOLDERS];		/* it is past its limit, and that was said */
 };
 
@@ -39,7 +44,7 @@ watch_open(struct vserver *v)
 		return NULL;
 	memset(w, 0, sizeof *w);
 	w->owner = v;
-	w->next = now.tick;
+	w->next = w->certificates = now.tick;
 	return w;
 }
 
@@ -56,6 +61,14 @@ watch_want(const struct watch *w, msec *until)
 {
 	if (w->next < *until)
 		*until = w->next;
+	if (w->certificates < *until)
+		*until = w->certificates;
+}
+
+void
+watch_again(struct watch *w)
+{
+	w->certificates = now.tick;
 }
 
 static bool
@@ -91,6 +104,30 @@ judge(struct watch *w, enum folder f)
 	log_line("warning: server=\"%s\" folder=%s messages=%lld octets=%lld oldest=%llds", v->conf->name, folder, t->count, t->octets,
 	    t->oldest != 0 ? now.wall / 1000 - t->oldest : 0);
 	outcome_tell(v, subject, text);
+}
+
+/* Those in use: what lies in their files by now may be another one. */
+static void
+certificates_judged(struct watch *w)
+{
+	struct vserver *v = w->owner;
+	char text[600], date[DATE_SIZE];
+	size_t n = 0;
+
+	w->certificates = now.tick + DAY;
+	for (const struct certificate *c = v->conf->certificates; c != NULL; c = c->next) {
+		long long left = c->expires - now.wall / 1000;
+
+		if (left >= CERTIFICATE_DAYS * DAY / 1000)
+			continue;
+		log_line("warning: server=\"%s\" certificate=\"%s\" expires=\"%s\" left=%lldd", v->conf->name, c->file,
+		    date_text(date, c->expires), left / 86400);
+		if (n < sizeof text - 200)
+			n += (size_t)snprintf(text + n, sizeof text - n, "%.120s: until %s\r\n", c->file, date_text(date, c->expires));
+	}
+	if (n > 0 && !w->expiring)
+		outcome_tell(v, "A certificate nears its end", strcat(text, "\r\nPut new ones in their place, and reload."));
+	w->expiring = n > 0;
 }
 
 static void
@@ -130,6 +167,8 @@ watch_step(struct watch *w)
 	struct dirent *d = NULL;
 	char path[PATH_SIZE];
 
+	if (w->certificates <= now.tick)
+		certificates_judged(w);
 	if (w->next > now.tick)
 		return;
 	if (w->dir == NULL) {
