@@ -33,6 +33,8 @@
 /* Of TLS 1.2 only what has forward secrecy and is authenticated, RFC 9325 4.2;
  * all of TLS 1.3 is. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+/* Not the finite fields: 2048 bits are few, and 8192 a way to keep a server busy. */
+#define GROUPS  "X25519:P-256:P-384:P-521"
 
 const bool tls_built = true;
 
@@ -196,6 +198,7 @@ chain_for(struct tls_context *c, X509 *leaf, int minimum)
 	X509_up_ref(leaf);
 	n->leaf = leaf;
 	SSL_CTX_set_cipher_list(n->ctx, CIPHERS);
+	SSL_CTX_set1_groups_list(n->ctx, GROUPS);
 	SSL_CTX_set_session_id_context(n->ctx, (const unsigned char *)"smtpd", 5);
 	return *at = n;
 }

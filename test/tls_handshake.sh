@@ -86,11 +86,9 @@ fine 'after cut handshakes'
 is "$(open_files)" "$before" 'open files after cut handshakes'
 
 # Their number stays: silent after so many octets, until the time is over. Drops do not lengthen it.
-mkfifo silent
-exec 8<>silent
 jobs=''
 for n in 0 1 4 5 6 9 43 100 "$length"; do
-	{ dd if=hello bs=1 count="$n" 2>/dev/null; cat <&8; } | limit 30 "$own" "$HOST" "$HASTY" >"silent.$n" & jobs="$jobs $!"
+	{ dd if=hello bs=1 count="$n" 2>/dev/null; exec sleep 5; } | limit 30 "$own" "$HOST" "$HASTY" >"silent.$n" & jobs="$jobs $!"
 done
 mkfifo drip
 "$own" "$HOST" "$HASTY" <drip >drip.out 2>&1 & drip=$!
@@ -100,8 +98,7 @@ exec 9>&-
 wait_for '[ "$(op sessions --json | grep -c "\"doing\":\"TLS ")" -ge 9 ]'
 fine 'beside nine who are silent'
 wait_for '[ "$(reasons hasty "no handshake in time")" -ge 10 ]' 10
-exec 8<&-
-wait $drip
+wait $drip $jobs
 PORT=$MAIN
 wait_for '[ "$(open_files)" = "$before" ]'
 
@@ -164,7 +161,7 @@ stay three "$MAIN"; exec 7>three.in
 wait_for '[ "$(op sessions | grep -c "TLS -")" = 2 ]'
 stop_server
 exec 7>&- 8>&-
-wait
+wait $stays
 is "$(cat three.out)" '' 'the end of the server is not said in clear'
 is "$(tr -d '\r' <two.out | tail -n 1)" '220 2.0.0 Ready to start TLS' 'the end of the server, behind STARTTLS'
 ok
