@@ -51,7 +51,7 @@ checks='--protocols --server-defaults --fs --headers'
 [ -z "${FULL-}" ] || checks='--protocols --server-defaults --fs --server-preference --std --vulnerable'
 look() {
 	rm -f found.csv
-	limit 110 testssl --quiet --color 0 --warnings off --nodns none --ip one --severity LOW --csvfile found.csv ${checks# } "$@" >look.log 2>&1 </dev/null
+	limit 110 testssl --quiet --color 0 --warnings off --nodns min --severity LOW --csvfile found.csv ${checks# } "$@" >look.log 2>&1 </dev/null
 	[ -s found.csv ] || fail "testssl $*: $(cat look.log)"
 	grep -E '"(LOW|MEDIUM|HIGH|CRITICAL|WARN)"' found.csv |
 		grep -vE '"(cert_chain_of_trust|cert_crlDistributionPoints|cert_revocation|OCSP_|cert_ocsp|DNS_CAA|cert_notAfter|cert_extlifeSpan|engine_problem)[^"]*"' >found
