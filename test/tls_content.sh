@@ -32,7 +32,6 @@ awk 'BEGIN {
 	for (s = "x"; length(s) < 998; ) s = s s
 	for (i = 0; n < 30000000; i++) { l = i % 900; print (i % 7 ? "" : ".") substr(s, 1, l) i "\r"; n += l + 8 } }' >large
 sed 's/^\./../' large >stuffed
-n=0
 for version in tls1_2 tls1_3; do
 	rm -f main/Drop/*
 	# A group of everything at once, twice over, with DATA and BDAT.

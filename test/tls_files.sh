@@ -39,8 +39,8 @@ wrong() {
 }
 none=' has no certificate that can be used: '
 nokey=' has no private key that can be used: '
-wrong missing.pem mail.key "'missing.pem'$none[Nn]o such file*"
-wrong mail.pem missing.key "'missing.key'$nokey[Nn]o such file*"
+wrong missing.pem mail.key "'missing.pem'${none}[Nn]o such file*"
+wrong mail.pem missing.key "'missing.key'${nokey}[Nn]o such file*"
 wrong folder mail.key "'folder'$none*"
 wrong mail.pem folder "'folder'$nokey*"
 wrong garbage mail.key "'garbage'${none}*no start line"
