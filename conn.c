@@ -29,6 +29,7 @@
 
 #define READ_OCTETS 65536	/* at most taken from the system in one step */
 #define RECORD      16384	/* octets of a TLS record, at most */
+#define RECORDS     16		/* taken in one step: they may be small */
 #define PORT_TRIES  10
 #define BACKLOG     511		/* of a listening socket; the system may cut it */
 
@@ -113,10 +114,17 @@ in_borrow(struct conn *c)
 	return READ_OCTETS;
 }
 
+bool
+conn_ready(const struct conn *c, short events)
+{
+	return c->tls != NULL ? events != 0 : (events & (POLLIN | POLLHUP | POLLERR)) != 0;
+}
+
 int
 conn_receive(struct conn *c)
 {
 	size_t room, before;
+	int records = 0;
 	ssize_t n;
 
 	if (c->ended)
@@ -132,15 +140,11 @@ conn_receive(struct conn *c)
 			c->in.len += (size_t)n;
 			room -= (size_t)n;
 		}
-	} while (c->tls != NULL && n > 0 && room >= RECORD);
-	if (c->in.len > before) {
-		c->received += (long long)(c->in.len - before);
-		return 1;
-	}
-	if (n == -1 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
-		return 0;
-	c->ended = true;
-	return -1;
+	} while (c->tls != NULL && n > 0 && room >= RECORD && ++records < RECORDS);
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR))
+		c->ended = true;	/* behind what has come, if something has */
+	c->received += (long long)(c->in.len - before);
+	return c->in.len > before ? 1 : c->ended ? -1 : 0;
 }
 
 const char *
@@ -237,8 +241,8 @@ conn_part(struct conn *c)
 {
 	char unread[512];
 
-	if (c->tls != NULL)
-		tls_end(c->tls);
+	tls_free(c->tls);	/* which says so; what still comes is nothing to us */
+	c->tls = NULL;
 	if (shutdown(c->fd, SHUT_WR) == -1 || read(c->fd, unread, sizeof unread) == 0)
 		c->ended = true;
 }

@@ -1154,7 +1154,7 @@ relay_step(struct relay *r, short events)
 		step_connect(r);
 	else if (r->state == HANDSHAKE && events != 0)
 		step_handshake(r);
-	else if (talking(r) && (events & (POLLIN | POLLHUP | POLLERR)) && conn_receive(&r->conn) != 0)
+	else if (talking(r) && conn_ready(&r->conn, events) && conn_receive(&r->conn) != 0)
 		relay_hear(r);
 	relay_speak(r);
 	if (r->conn.ended && talking(r))

@@ -437,6 +437,8 @@ session_open(struct vserver *v, struct server *s, struct session **session)
 			session_refuse(v, STDIN_FILENO, &peer, NULL, R_DENIED, "connect");
 			return EX_NOPERM;
 		}
+		if (config_secure(s->config) == -1)
+			return EX_CONFIG;
 		fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	} else {
 		s->relay = s->connect = (struct access){ .only = false };

@@ -44,6 +44,7 @@
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
 #define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
 #define SECURE_WAIT 60000	/* for TLS to be agreed on, ms */
+#define SHAKES      16		/* handshakes that go on in a turn: each may take a millisecond */
 
 /* ---- verbs ---------------------------------------------------------------------------- */
 
@@ -800,12 +801,17 @@ insecure(const struct session *s, const char *why)
 static int
 step_secure(struct session *s)
 {
+	static struct clock turn;
+	static int shakes;
 	char why[300];
 	int sent = s->conn.tls == NULL ? conn_flush(&s->conn) : 0;
 
 	if (sent == -1 || (sent == 1 && conn_secure(&s->conn, s->conf->tls, NULL, false) == -1))
 		return insecure(s, sent == -1 ? "it did not wait for the reply" : "out of memory");
-	switch (s->conn.tls != NULL ? tls_handshake(s->conn.tls, why, sizeof why) : 0) {
+	if (turn.tick != now.tick || turn.micro != now.micro)
+		shakes = 0;
+	turn = now;
+	switch (s->conn.tls != NULL && shakes++ < SHAKES ? tls_handshake(s->conn.tls, why, sizeof why) : 0) {
 	case -1: return insecure(s, why);
 	case 0:  return s->deadline <= now.tick ? insecure(s, "no handshake in time") : 0;
 	}
@@ -930,7 +936,7 @@ session_step(struct session *s, const struct pollfd *slot)
 {
 	if (slot->revents == 0 && s->due > now.tick && (s->state != NAMING || slot[1].revents == 0))
 		return 0;
-	if ((slot->revents & (POLLIN | POLLHUP | POLLERR)) && !held(s))
+	if (conn_ready(&s->conn, slot->revents) && !held(s))
 		receive_some(s);
 	return session_advance(s);
 }
@@ -1017,7 +1023,7 @@ session_shutdown(struct session *s, enum reply r)
 {
 	if (s->state != CLOSE && s->state != SECURE) {
 		tx_end(s);
-		reply_close(s, r, s->conf->hostname);
+		refuse(s, r);
 	}
 	conn_flush(&s->conn);
 	conn_part(&s->conn);

@@ -949,8 +949,7 @@ int tls_look(const struct certificate *from, const char *hostname, struct tls_fa
  * speaks to that name (SNI), or address, and with `verify' to nobody else.
  * NULL: memory is out.  The context must outlive it. */
 struct tls *tls_open(const struct tls_context *c, int fd, const char *name, bool verify);
-void tls_end(struct tls *t);		/* say that no more will come; idempotent */
-void tls_free(struct tls *t);		/* the same, and idempotent on NULL */
+void tls_free(struct tls *t);		/* which says that no more will come; idempotent on NULL */
 /* Go on: 1 done, 0 still waiting, -1 why says it. */
 int tls_handshake(struct tls *t, char *why, size_t size);
 /* What to poll for, when its user waits for these events. */
@@ -975,6 +974,8 @@ void conn_close(struct conn *c);		/* idempotent */
 /* It is the other's from now on, with what it has received and not yet sent. */
 void conn_move(struct conn *to, struct conn *from);
 void conn_want(const struct conn *c, bool reading, struct pollfd *slot);
+/* Is it time for that, by what poll() says?  TLS may have to write to read. */
+bool conn_ready(const struct conn *c, short events);
 /* Receive what is there: 1 something, 0 nothing yet, -1 ended or broken. */
 int conn_receive(struct conn *c);
 /* What has been received and not consumed; valid until the next call. */

@@ -12,8 +12,9 @@
  *    (SNI) chooses among the chains; one that nobody has gets the first.
  *  - Sessions are resumed by tickets, which the client keeps: a connection that
  *    is over leaves nothing behind.
- *  - Nothing blocks.  `waits' is what a stream waits for, when it is not what
- *    its user asked of it.
+ *  - Nothing blocks, and one call takes one record.  What reading and writing
+ *    wait for stands apart, for either may need the other.
+ *  - Who sends more of the protocol than of his own is cut off (MESSAGES).
  *  - After an error of the protocol a stream is broken, and no more is said on it.
  */
 #include "smtpd.h"
@@ -33,6 +34,7 @@
 /* Of TLS 1.2 only what has forward secrecy and is authenticated, RFC 9325 4.2;
  * all of TLS 1.3 is. */
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20"
+#define MESSAGES 100		/* of the protocol, and no data: then it is enough */
 /* Not the finite fields: 2048 bits are few, and 8192 a way to keep a server busy. */
 #define GROUPS  "X25519:P-256:P-384:P-521"
 
@@ -52,7 +54,8 @@ struct tls_context {
 struct tls {
 	SSL *ssl;
 	bool shaken, broken;
-	short waits;		/* POLLIN, POLLOUT; 0: for what is asked of it */
+	short reads, writes;	/* what that waits for: POLLIN, POLLOUT */
+	int messages;		/* of the protocol, since there were data */
 	char words[TLS_WORDS];
 };
 
@@ -91,6 +94,17 @@ accept_any(int good, X509_STORE_CTX *ctx)
 	return 1;
 }
 
+/* Key updates and tickets cost us work, and the other side next to nothing. */
+static void
+watch(int sent, int version, int type, const void *octets, size_t n, SSL *ssl, void *with)
+{
+	struct tls *t = with;
+
+	(void)version, (void)octets, (void)n, (void)ssl;
+	if (!sent && type == SSL3_RT_HANDSHAKE && t != NULL && t->shaken)
+		t->messages++;
+}
+
 static SSL_CTX *
 context_new(const SSL_METHOD *method, int minimum)
 {
@@ -99,11 +113,16 @@ context_new(const SSL_METHOD *method, int minimum)
 
 	if (ctx == NULL)
 		return NULL;
+#ifdef SSL_OP_CLEANSE_PLAINTEXT
+	options |= SSL_OP_CLEANSE_PLAINTEXT;
+#endif
 #ifdef SSL_OP_IGNORE_UNEXPECTED_EOF	/* SMTP itself says where it ends */
 	options |= SSL_OP_IGNORE_UNEXPECTED_EOF;
 #endif
 	SSL_CTX_set_options(ctx, options);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_set_msg_callback(ctx, watch);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
 	SSL_CTX_set_min_proto_version(ctx, minimum == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
@@ -396,7 +415,7 @@ tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
 	if (t == NULL)
 		return NULL;
 	memset(t, 0, sizeof *t);
-	t->waits = POLLIN;
+	t->reads = POLLIN;
 	if ((t->ssl = SSL_new(c->chains->ctx)) == NULL || SSL_set_fd(t->ssl, fd) != 1 ||
 	    (named && (SSL_set_tlsext_host_name(t->ssl, name) != 1 || SSL_set1_host(t->ssl, name) != 1)) ||
 	    (name != NULL && !named && X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(t->ssl), name) != 1)) {
@@ -404,6 +423,7 @@ tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
 		free(t);
 		return NULL;
 	}
+	SSL_set_msg_callback_arg(t->ssl, t);
 	if (name == NULL) {
 		SSL_set_accept_state(t->ssl);
 		return t;
@@ -412,7 +432,7 @@ tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
 	if (verify)
 		SSL_set_verify(t->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_set_connect_state(t->ssl);
-	t->waits = POLLOUT;
+	t->reads = POLLOUT;
 	return t;
 }
 
@@ -421,28 +441,22 @@ tls_free(struct tls *t)
 {
 	if (t == NULL)
 		return;
-	tls_end(t);
+	ERR_clear_error();
+	if (t->shaken && !t->broken)
+		SSL_shutdown(t->ssl);		/* it is said, not waited for */
 	SSL_free(t->ssl);
 	free(t);
 }
 
-void
-tls_end(struct tls *t)
-{
-	ERR_clear_error();
-	if (t->shaken && !t->broken)
-		SSL_shutdown(t->ssl);		/* it is said, not waited for */
-	t->broken = true;
-}
-
-/* What an answer of the library's means, in the way of read and write. */
+/* What an answer of the library's means, in the way of read and write; *waits is
+ * for what, then. */
 static ssize_t
-outcome(struct tls *t, int answer)
+outcome(struct tls *t, int answer, short *waits)
 {
 	int error = SSL_get_error(t->ssl, answer);
 
-	t->waits = error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
-	if (t->waits != 0) {
+	*waits = error == SSL_ERROR_WANT_READ ? POLLIN : error == SSL_ERROR_WANT_WRITE ? POLLOUT : 0;
+	if (*waits != 0 && t->messages <= MESSAGES) {
 		errno = EAGAIN;
 		return -1;
 	}
@@ -482,11 +496,11 @@ tls_handshake(struct tls *t, char *why, size_t size)
 	errno = 0;
 	if ((answer = SSL_do_handshake(t->ssl)) == 1) {
 		t->shaken = true;
-		t->waits = 0;
+		t->reads = 0;
 		describe(t);
 		return 1;
 	}
-	if (outcome(t, answer) == -1 && errno == EAGAIN)
+	if (outcome(t, answer, &t->reads) == -1 && errno == EAGAIN)
 		return 0;
 	t->broken = true;
 	verdict = SSL_get_verify_result(t->ssl);
@@ -502,7 +516,9 @@ tls_handshake(struct tls *t, char *why, size_t size)
 short
 tls_events(const struct tls *t, short events)
 {
-	return !t->shaken || (events != 0 && t->waits != 0 && !(events & t->waits)) ? t->waits : events;
+	short reads = t->reads ? t->reads : POLLIN, writes = t->writes ? t->writes : POLLOUT;
+
+	return !t->shaken ? t->reads : (events & POLLIN ? reads : 0) | (events & POLLOUT ? writes : 0);
 }
 
 ssize_t
@@ -515,8 +531,9 @@ tls_read(struct tls *t, char *out, size_t n)
 	ERR_clear_error();
 	errno = 0;
 	if ((answer = SSL_read(t->ssl, out, n > INT_MAX ? INT_MAX : (int)n)) <= 0)
-		return outcome(t, answer);
-	t->waits = 0;
+		return outcome(t, answer, &t->reads);
+	t->reads = 0;
+	t->messages = 0;
 	return answer;
 }
 
@@ -532,8 +549,8 @@ tls_write(struct tls *t, const char *octets, size_t n)
 	ERR_clear_error();
 	errno = 0;
 	if ((answer = SSL_write(t->ssl, octets, n > INT_MAX ? INT_MAX : (int)n)) <= 0)
-		return outcome(t, answer) == 0 ? (errno = EPIPE, -1) : -1;
-	t->waits = 0;
+		return outcome(t, answer, &t->writes) == 0 ? (errno = EPIPE, -1) : -1;
+	t->writes = 0;
 	return answer;
 }
 
@@ -600,12 +617,6 @@ tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
 
 void
 tls_free(struct tls *t)
-{
-	(void)t;
-}
-
-void
-tls_end(struct tls *t)
 {
 	(void)t;
 }
