@@ -3,7 +3,7 @@
 # from the first octet on, and in clear where that is said: their mail is in Drop, once each.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 . "$TEST/certs"
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 need openssl swaks curl msmtp python3
 
 account

@@ -23,6 +23,7 @@
 #     spawn NAME COMMAND ...          in the background: NAME.log, NAME.pid, and NAME.rc when it is over
 #     tools NAME ...                  the programs test/NAME are $NAME, built where they are not yet
 #     account                         makes the file passwords, in which anna's password is `secret'; $PLAIN is how she says it
+#     need_tls                        there is nothing to be done where the program was built without TLS
 #     is GOT WANT [WHAT]   like GOT PATTERN [WHAT]   ok [WHAT]   fail WHY   skip WHY   need TOOL ...
 #
 # A server that a test starts itself gets $ME: whoever we are is who it stays, and root has to say so.
@@ -60,6 +61,10 @@ tools() {
 	done
 }
 need() { for needed; do command -v "$needed" >/dev/null || skip "$needed is not installed"; done; }
+# Where no test may be skipped, that is what is meant.
+need_tls() {
+	"$SMTPD" -V | grep -q 'with TLS' || { [ -z "${NOSKIP-}" ] || exit 0; skip 'this program was built without OpenSSL'; }
+}
 is()   { [ "$1" = "$2" ] || differ "${3-}" "$2" "$1"; }
 like() { case $1 in $2) ;; *) differ "${3-}" "$2" "$1" ;; esac; }
 differ() { printf 'want: %s\n got: %s\n' "$2" "$3" >&2; fail "${1:-they differ}"; }

@@ -5,7 +5,7 @@
 . "$TEST/certs"
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 authority ca
 certify mail ca mail.example.org
 cat >tls.conf <<'E'

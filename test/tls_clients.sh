@@ -4,7 +4,7 @@
 . "${TEST:-$(dirname "$0")}/lib.sh"
 . "$TEST/certs"
 
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 need openssl swaks curl msmtp python3 git node
 : "${NODE_PATH:=/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules}"; export NODE_PATH
 node -e 'require("nodemailer")' 2>/dev/null || skip 'nodemailer is not installed'

@@ -4,7 +4,7 @@
 # and one who came for TLS hears nothing in clear.
 . "${TEST:-$(dirname "$0")}/lib.sh"
 . "$TEST/certs"
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 need openssl python3
 
 authority ca

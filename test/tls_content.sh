@@ -7,7 +7,7 @@
 . "$TEST/certs"
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 self_signed mail mail.example.org
 cat >tls.conf <<'E'
 resolver 127.0.0.1:1

@@ -9,7 +9,7 @@
 case ${SMTPD##*/} in smtpd-test*) ;; *) skip 'test/smtpd-test is not built' ;; esac
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 CLOCK_FILE=$T/clock SSL_CERT_FILE=$T/root.pem; export CLOCK_FILE SSL_CERT_FILE
 ahead() { echo $(($1 * 86400)) >clock.new; mv clock.new clock; }
 ahead 0

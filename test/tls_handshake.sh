@@ -9,7 +9,7 @@
 . "$TEST/certs"
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 own_nc
 self_signed mail mail.example.org
 server() { cat <<-E

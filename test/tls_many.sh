@@ -6,7 +6,7 @@
 . "$TEST/certs"
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 [ -r "/proc/$$/status" ] || skip 'there is no /proc to measure by'
 tools load
 "$load" -T -E -n 1 -p 1 2>&1 | grep -q 'without OpenSSL' && skip 'test/load was built without OpenSSL'

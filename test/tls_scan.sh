@@ -6,7 +6,7 @@
 . "$TEST/certs"
 
 need openssl
-"$SMTPD" -V | grep -q 'with TLS' || skip 'this program was built without OpenSSL'
+need_tls
 need sslscan
 authority ca
 certify mail ca localhost mail.example.org
