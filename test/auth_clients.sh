@@ -5,6 +5,7 @@
 . "$TEST/certs"
 need_tls
 need openssl swaks curl msmtp python3
+: "${NODE_PATH:=/usr/share/nodejs:/usr/lib/node_modules:/usr/local/lib/node_modules}"; export NODE_PATH
 
 account
 authority ca

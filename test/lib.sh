@@ -77,7 +77,7 @@ finish() {
 		[ ! -e "$SERVER.pid" ] || ( stop_server ) || code=1
 	done
 	for i in *.pid; do
-		[ ! -e "$i" ] || end "${i%.pid}" TERM 2 || end "${i%.pid}" KILL 2
+		[ ! -e "$i" ] || end "${i%.pid}" TERM 20 || end "${i%.pid}" KILL 2
 	done
 	for i in clock.*.pids; do
 		[ ! -e "$i" ] || kill -KILL $(cat "$i") 2>/dev/null

@@ -72,7 +72,7 @@ example_server(bool initial)
 {
 	struct auth *a = auth_begin(MECH_SCRAM, "passwords");
 
-	auth_nonce = NONCE + strlen(CLIENT);
+	auth_nonce = &NONCE[strlen(CLIENT)];
 	CHECK_TEXT(auth_account(a), "");
 	if (!initial) {
 		CHECK(auth_take(a, NULL) == AUTH_CHALLENGE);
