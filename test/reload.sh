@@ -146,7 +146,7 @@ turn
 send b@slow.example
 taken b@slow.example
 ! grep -q 'to=<a@' sink.log || fail 'two have the same in hand'
-end peer1 KILL 5
+end peer1 TERM 20
 wait_for 'grep -q "deferred .*to=<a@silent" server.log'
 kill -s USR1 "$(cat server.pid)"
 taken a@silent.example; taken a@slow.example
