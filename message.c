@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define READ_OCTETS     65536	/* of a file at first: mostly its envelope is in it */
+#define AUTHOR_OCTETS   992	/* behind From: in a line */
 #define TRACE_OCTETS    1000	/* of the Received field in a file of our own */
 
 /* ---- the envelope -------------------------------------------------------- */
@@ -976,7 +977,8 @@ envelope_parameters(struct envelope *e, const struct draft *d)
 	return 0;
 }
 
-/* A field, with this domain behind each bare local part in it. */
+/* A field, with this domain behind each bare local part in it; one that would need
+ * SMTPUTF8, or that an encoded-word begins, stays. */
 static int
 field_complete(const struct field *f, const char *domain, struct buf *out)
 {
@@ -985,7 +987,7 @@ field_complete(const struct field *f, const char *domain, struct buf *out)
 	struct path p;
 
 	while (address_next(&l, &p) == 1)
-		if (p.domain == NULL) {
+		if (p.domain == NULL && !p.eight && strncmp(p.text, "=?", 2) != 0) {
 			if (buf_add(out, from, (size_t)(l.last - from)) == -1 || buf_addf(out, "@%s", domain) == -1)
 				return -1;
 			from = l.last;
@@ -1037,7 +1039,7 @@ message_copy(const struct envelope *e, const struct header *h, struct buf *out, 
 	return -1;
 }
 
-/* What a header must have: a date, a name, and an author. */
+/* What a header must have: a date, a name, and an author, if a line has room for him. */
 static int
 header_complete(const struct header *h, struct buf *out, const struct draft *d)
 {
@@ -1047,7 +1049,7 @@ header_complete(const struct header *h, struct buf *out, const struct draft *d)
 		return -1;
 	if (!h->id && buf_addf(out, "Message-ID: <%s@%s>\r\n", d->id, d->server->hostname) == -1)
 		return -1;
-	return h->from.start == NULL && d->from != NULL ? buf_addf(out, "From: %s\r\n", d->from) : 0;
+	return h->from.start == NULL && d->from != NULL && strlen(d->from) <= AUTHOR_OCTETS ? buf_addf(out, "From: %s\r\n", d->from) : 0;
 }
 
 int

@@ -320,7 +320,10 @@ drafts(void)
 		  "To: G: one@here.example (1), <two@here.example>;,\n three@x\nSubject: root\nX-To: root\n\nTo: root\n" },
 		{ "Resent-From: r\nResent-To: one@d\nResent-Bcc: two@d\nFrom: a@b\nTo: no@d\n\n", "given@d,one@d,two@d",
 		  DATE ID "Resent-From: r@here.example\nResent-To: one@d\nFrom: a@b\nTo: no@d\n\n" },
+		{ "From: =?utf-8?q?J=C3=B6rg?=\nReply-To: J\303\266rg, x\nTo: c@d\n\n", "given@d,c@d",
+		  DATE ID "From: =?utf-8?q?J=C3=B6rg?=\nReply-To: J\303\266rg, x@here.example\nTo: c@d\n\n" },
 	};
+	char author[1000];
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct draft d = { cases[i].text, strlen(cases[i].text), &server, "ID", "me@b", true, true };
@@ -340,6 +343,16 @@ drafts(void)
 		buf_free(&rcpt);
 	}
 	test_case = "";
+	memset(author, 'x', sizeof author);
+	for (size_t n = 990; n < 996; n++) {		/* no line of more than 998 octets */
+		struct draft d = { "\n", 1, &server, "ID", author, false, true };
+		struct buf out = { 0 };
+
+		author[n] = '\0';
+		CHECK(message_header(&out, &d) == 0 && (strstr(out.data, "From: x") != NULL) == (n <= 992));
+		author[n] = 'x';
+		buf_free(&out);
+	}
 }
 
 /* However large its pieces: a reason, or a message, and never "no memory". */
