@@ -13,9 +13,10 @@
  *	                 -> server-final: ours -> an empty response
  *	XOAUTH2          only as a client: a token that somebody else keeps current
  *
- * Who is not in the file gets a salt that stays the same, the iterations of the
- * first account, and all the same turns and computations; then, as with a wrong
- * password, AUTH_FAILED.  A right password is remembered, as an HMAC of it and
+ * Who is not in the file gets a salt that stays the same, by the key in the line
+ * #key: that `smtpd password' writes (without one, until the process ends), the
+ * iterations of an account that the key chooses by his name, and all the same
+ * turns and computations; then, as with a wrong password, AUTH_FAILED.  A right password is remembered, as an HMAC of it and
  * its verifier by a key of this process, so that a client that comes again costs
  * no PBKDF2; a wrong one is never.
  *
@@ -42,6 +43,7 @@
 #define SAID_OCTETS  (AUTH_LINE / 4 * 3)
 #define STEP         1024	/* iterations in a turn: half a millisecond */
 #define REMEMBERED   256	/* right passwords */
+#define KEY          "#key:"		/* a line that is no account's */
 #define SHOWN        20		/* mistakes of one file */
 #define FILES_SEEN   8
 
@@ -95,6 +97,12 @@ process_key(void)
 		octets_random(key, sizeof key);
 	made = true;
 	return key;
+}
+
+void
+auth_digest(const void *octets, size_t n, unsigned char out[SHA256_OCTETS])
+{
+	hmac(process_key(), SHA256_OCTETS, octets, n, out);
 }
 
 /* ---- verifiers -------------------------------------------------------------------- */
@@ -350,6 +358,38 @@ lines_next(struct lines *l, const char **line, size_t *n)
 	return true;
 }
 
+/* The key of the first line that has one, or else that of this process. */
+static bool
+lines_key(struct lines l, unsigned char key[SHA256_OCTETS])
+{
+	static const size_t mark = sizeof KEY - 1;
+	const char *line;
+	size_t n;
+
+	while (lines_next(&l, &line, &n)) {
+		if (n > mark && line[n - 1] == '\r')
+			n--;
+		if (n > mark && memcmp(line, KEY, mark) == 0 && octets_read(line + mark, n - mark, key, SHA256_OCTETS) == SHA256_OCTETS)
+			return true;
+	}
+	memcpy(key, process_key(), SHA256_OCTETS);
+	return false;
+}
+
+int
+auth_key(struct buf *text)
+{
+	struct lines l = { .text = text->data, .n = text->len };
+	unsigned char key[SHA256_OCTETS];
+	char line[BASE64_SIZE(SHA256_OCTETS)];
+
+	if (lines_key(l, key))
+		return 0;
+	octets_random(key, sizeof key);
+	base64_encode(line, key, sizeof key);
+	return buf_addf(text, "%s" KEY "%s\n", l.n > 0 && l.text[l.n - 1] != '\n' ? "\n" : "", line);
+}
+
 long
 auth_accounts(const char *passwords, char *why, size_t size)
 {
@@ -479,54 +519,67 @@ auth_free(struct auth *a)
 	free(a);
 }
 
-/* What he has who is not known: it cannot be told from somebody else's.  The salt
- * comes from a key that nobody knows and a restart does not change; no AuthMessage
- * begins with that octet. */
+/* A salt for who is not known, that cannot be told from somebody else's. */
 static void
-verifier_invent(struct verifier *v, const struct verifier *first, const char *name)
+verifier_invent(struct verifier *v, const unsigned char key[SHA256_OCTETS], const char *name)
 {
-	static const unsigned char mark = 0xff;
-	unsigned char salt[2 * SHA256_OCTETS];
-	struct hmac h;
-
 	memset(v, 0, sizeof *v);
-	hmac_begin(&h, first->salt_n > 0 ? first->server : process_key(), SHA256_OCTETS);
-	hmac_add(&h, &mark, 1);
-	hmac_add(&h, name, strlen(name));
-	hmac_end(&h, salt);
-	sha256(salt, SHA256_OCTETS, salt + SHA256_OCTETS);
-	v->iterations = first->salt_n > 0 ? first->iterations : ITERATIONS_MIN;
-	v->salt_n = first->salt_n > 0 ? first->salt_n : SALT_MADE;
-	memcpy(v->salt, salt, v->salt_n);
+	hmac(key, SHA256_OCTETS, name, strlen(name), v->salt);
+	sha256(v->salt, SHA256_OCTETS, v->salt + SHA256_OCTETS);
+	v->iterations = ITERATIONS_MIN;
+	v->salt_n = SALT_MADE;
 }
 
-/* Go through all lines; those that are neither the first nor his are read as far
+/* How near a line's name is to one that is looked for: by chance, but always the same. */
+static uint32_t
+nearness(const unsigned char key[SHA256_OCTETS], const char *account, const char *line, size_t n)
+{
+	uint32_t h;
+
+	memcpy(&h, key, sizeof h);
+	h = text_hash(account, h);
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)line[i]) * 16777619u;
+	return (h ^ h >> 15) * 2654435761u;
+}
+
+/* Go through all lines; who has none gets iterations and a salt's length from the
+ * nearest.  Those that are neither nearer than all before nor his are read as far
  * as the name. */
 static void
 lines_search(struct auth *a, struct lines *l)
 {
-	struct verifier v, his, first;
+	unsigned char key[SHA256_OCTETS];
+	struct verifier v, his;
 	const char *line, *at, *why;
 	size_t n, length = strlen(a->account);
+	uint32_t near, nearest = 0;
 	bool same;
+	long name;
 
-	memset(&his, 0, sizeof his);
-	first = his;
+	lines_key(*l, key);
+	verifier_invent(&a->v, key, a->account);
 	while (lines_next(l, &line, &n)) {
 		at = line;
-		same = until(&at, line + n, ':') == (long)length && octets_same(line, a->account, length) && !a->known;
-		if ((!same && first.salt_n > 0) || line_read(&v, line, n, &why) < 1)
+		if ((name = until(&at, line + n, ':')) < 1)
 			continue;
-		if (first.salt_n == 0)
-			first = v;
+		near = nearness(key, a->account, line, (size_t)name);
+		same = name == (long)length && octets_same(line, a->account, length) && !a->known;
+		if ((!same && near < nearest) || line_read(&v, line, n, &why) < 1)
+			continue;
+		if (near >= nearest) {
+			nearest = near;
+			a->v.iterations = v.iterations;
+			a->v.salt_n = v.salt_n;
+		}
 		if (same) {
 			his = v;
 			a->known = true;
 		}
 	}
-	verifier_invent(&a->v, &first, a->account);
 	if (a->known)
 		a->v = his;
+	wipe(key, sizeof key);
 }
 
 /* His verifier, or one that is as good as that; false: the file cannot be read. */
@@ -798,11 +851,8 @@ scram_final(struct auth *a, const char *text, size_t n)
 /* ---- all of them ---- */
 
 static enum auth_result
-text_take(struct auth *a, const char *text, size_t n)
+text_take(struct auth *a, enum auth_step step, const char *text, size_t n)
 {
-	enum auth_step step = a->step;
-
-	a->step = OVER;
 	if (step == BEGIN && a->mechanism == MECH_PLAIN)
 		return plain_take(a, text, n);
 	if (step == BEGIN && a->mechanism == MECH_SCRAM)
@@ -820,7 +870,8 @@ enum auth_result
 auth_take(struct auth *a, const char *response)
 {
 	char text[SAID_OCTETS];
-	enum auth_result answer;
+	enum auth_result answer = AUTH_MALFORMED;
+	enum auth_step step = a->step;
 	size_t length;
 	long n;
 
@@ -830,11 +881,9 @@ auth_take(struct auth *a, const char *response)
 	if (response == NULL)
 		return challenge_make(a, BEGIN, a->mechanism == MECH_LOGIN ? "Username:" : "");
 	length = strlen(response);
-	if (length > AUTH_LINE || (n = base64_decode(text, response, length)) == -1) {
-		a->step = OVER;
-		return AUTH_MALFORMED;
-	}
-	answer = text_take(a, text, (size_t)n);
+	a->step = OVER;
+	if (length <= AUTH_LINE && (n = base64_decode(text, response, length)) != -1)
+		answer = text_take(a, step, text, (size_t)n);
 	wipe(text, sizeof text);
 	return answer;
 }

@@ -2,7 +2,8 @@
  * password.c - smtpd password: the file of those who can authenticate.
  *
  * A name with its password becomes a line, in the place of the one that he had
- * or at the end; all other octets stay.  What is written of a password is a
+ * or at the end; all other octets stay.  Where there is no key for those who have
+ * no account (auth.c), one is made.  What is written of a password is a
  * verifier (auth.c).  It is asked for before the file is touched: FILE.new is
  * the lock, and nobody should have to wait for a person.
  */
@@ -146,8 +147,10 @@ change(const struct act *act, const char *path, const char *as, const struct buf
 	if (access(path, F_OK) == 0 || errno != ENOENT)
 		why = auth_text(path, &text);
 	if (why == NULL) {
+		if (!act->remove)
+			auth_key(&text);
 		found = lines_change(act, &text, his, &out);
-		if (out.torn)
+		if (text.torn || out.torn)
 			why = "out of memory";
 	}
 	if (rewrite_end(&r, why != NULL || (act->remove && found == 0) ? NULL : &out, 0600, as) == -1)

@@ -1402,7 +1402,7 @@ enum mechanism {		/* bits */
 extern const char *const mechanism_name[MECH_COUNT];	/* by bit */
 
 #define ACCOUNT_OCTETS 255
-#define AUTH_LINE      12288	/* of a line in base64, RFC 4954 section 4 */
+#define AUTH_LINE      12288	/* of a line in base64 that we say, RFC 4954 section 4; of those heard LINE_OCTETS is enough */
 #define ITERATIONS_MIN 4096	/* RFC 7677 section 4 */
 #define ITERATIONS_MAX 1000000
 
@@ -1427,6 +1427,8 @@ const char *auth_challenge(const struct auth *a);	/* in base64; "" */
 /* Who he is; until AUTH_DONE who he says he is, or "".  It may not be printable. */
 const char *auth_account(const struct auth *a);
 void auth_free(struct auth *a);		/* idempotent on NULL */
+/* By a key that this process alone knows. */
+void auth_digest(const void *octets, size_t n, unsigned char out[SHA256_OCTETS]);
 
 /* One in which we are the client. */
 struct sasl;
@@ -1453,6 +1455,8 @@ const char *auth_text(const char *passwords, struct buf *text);
 long auth_line(const char *line, size_t n);
 /* Append the line of this account; the password is wiped by the caller.  -1: memory is out. */
 int auth_verifier(struct buf *b, const char *user, const char *password, long iterations);
+/* Append the key of those who have no account, unless there is one.  -1: memory is out. */
+int auth_key(struct buf *text);
 /* UTF-8 without controls, and not empty: can it be a name, or a password? */
 bool auth_text_valid(const char *text, size_t n);
 extern const char *auth_nonce;		/* tests set it: the next ones are this; else NULL */

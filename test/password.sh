@@ -2,6 +2,7 @@
 # Goal: `smtpd password' keeps the file of accounts, and nothing else happens to it.
 # - one is added, changed, removed, listed; the file is made for its owner alone; links stay links, a mode is kept;
 # - all other octets stay: comments, empty lines, lines that are wrong, a last one without an end;
+# - but for the key that tells those who have no account what to see: one is added where there is none;
 # - of a password only a verifier is written; names and passwords that cannot be are refused, and so is what is wrong on
 #   the command line, with nothing written; two at once do not meet;
 # - the file is that of the setting `passwords', of the one server that has it or that -S names;
@@ -39,7 +40,8 @@ grep -qE '^alice:SCRAM-SHA-256\$4096:[A-Za-z0-9+/]{22}==\$[A-Za-z0-9+/]{43}=:[A-
 printf 'one\r\nthis is not read\n' | password 0 -i 10000 'bob smith'
 printf 'without an end' | password 0 Müller@example.com
 grep -q '^bob smith:SCRAM-SHA-256\$10000:' accounts || fail 'the iterations'
-! grep -qE 'pencil|one|end' accounts || fail 'a password is in the file'
+! grep -v '^#key:' accounts | grep -qE 'pencil|one|end' || fail 'a password is in the file'
+is "$(grep -cE '^#key:[A-Za-z0-9+/]{43}=$' accounts)" 1 'the key of those who have no account'
 password 0 </dev/null
 is "$(cat out)" 'alice
 bob smith
@@ -52,7 +54,7 @@ echo pencil | password 0 alice; says "'alice' has another password now"
 ! grep -qxF -- "$(cat first)" accounts || fail 'it has the same salt'
 for file in with accounts; do grep -v '^alice:' "$file" >"$file.rest"; done
 cmp -s with.rest accounts.rest || fail 'other lines were changed'
-is "$(sed -n 4p accounts | cut -c 1-6)" alice: 'its place'
+is "$(sed -n 5p accounts | cut -c 1-6)" alice: 'its place'
 [ -h accounts ] || fail 'the link is none any more'
 is "$(mode accounts)" -rw-r----- 'the mode of an old one'
 echo x | password 0 carol
@@ -124,5 +126,5 @@ grep -q 'accounts in accounts: 3' out || { cat out >&2; fail 'check does not cou
 grep -q 'can be read by others' out || fail 'check does not mind its mode'
 chmod 600 accounts; echo 'dave:secret' >>accounts
 "$SMTPD" -f conf check >out 2>&1 && fail 'check finds no fault'
-grep -q 'accounts:4: no verifier' out || { cat out >&2; fail 'check does not find the mistake'; }
+grep -q 'accounts:5: no verifier' out || { cat out >&2; fail 'check does not find the mistake'; }
 ! grep -q 'can be read by others' out || fail 'check minds the right mode'

@@ -562,6 +562,7 @@ indistinguishable(void)
 	struct buf known = { 0 }, unknown = { 0 };
 
 	auth_nonce = NULL;
+	test_write("passwords", RFC_LINE, strlen(RFC_LINE));
 	for (size_t k = 0; k < sizeof others / sizeof *others; k++) {
 		for (int pass = 0; pass < 2; pass++) {
 			struct buf *b = pass == 0 ? &known : &unknown;
@@ -604,17 +605,47 @@ salt_of(const char *name)
 static void
 salts(void)
 {
-	static const char two[] = RFC_LINE "second:SCRAM-SHA-256$5000:QUJDREVGR0hJSktMTU5PUA==$" ZEROS ":" ZEROS "\n";
+	static const char second[] = "second:SCRAM-SHA-256$5000:QUJDREVGR0g=$" ZEROS ":" ZEROS "\n", key[] = "#key:" ZEROS "\n";
+	struct buf b = { 0 };
+	char name[20], text[100];
+	int many = 0;
 
-	for (int i = 0; i < 3; i++) {		/* any, none, and with another key */
+	for (int i = 0; i < 3; i++) {		/* none, one, and both */
+		test_write("passwords", i == 0 ? "" : second, i == 0 ? 0 : strlen(second));
+		if (i == 2)
+			CHECK(buf_addf(&b, "# mine\n" RFC_LINE "%s%s", second, key) == 0), test_write("passwords", b.data, b.len);
 		CHECK_TEXT(salt_of("nobody"), salt_of("nobody"));
 		CHECK(strcmp(salt_of("nobody"), salt_of("nobody2")) != 0 && strcmp(salt_of("nobody"), salt_of("user")) != 0);
-		CHECK(strstr(salt_of("nobody"), i == 2 ? ",i=5000" : ",i=4096") != NULL);
-		test_write("passwords", i == 0 ? "" : strchr(two, '\n') + 1, i == 0 ? 0 : strlen(strchr(two, '\n') + 1));
+		CHECK(i == 2 || strstr(salt_of("nobody"), i == 0 ? "==,i=4096" : "=,i=5000") != NULL);
 	}
-	test_write("passwords", two, strlen(two));
 	CHECK(strstr(salt_of("second"), ",i=5000") != NULL);
 	CHECK_TEXT(salt_of("user"), ",s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+	for (int i = 0; i < 400; i++) {		/* they are as those of the accounts, one in two */
+		const char *salt;
+
+		snprintf(name, sizeof name, "nobody%d", i);
+		salt = salt_of(name);
+		CHECK(strlen(salt) == (strstr(salt, ",i=5000") ? 22 : 34));
+		many += strstr(salt, ",i=5000") != NULL;
+	}
+	CHECK(many > 100 && many < 300);
+	snprintf(text, sizeof text, "%s", salt_of("nobody"));
+	b.len = 0;				/* another password, in the first line too */
+	CHECK(buf_addf(&b, "# mine\n") == 0 && auth_verifier(&b, "user", "x", 4096) == 0 && buf_addf(&b, "%s%s", second, key) == 0);
+	test_write("passwords", b.data, b.len);
+	CHECK_TEXT(salt_of("nobody"), text);
+	b.data[b.len - 4] = 'B';		/* another key; and none, until one is made */
+	test_write("passwords", b.data, b.len);
+	CHECK(strncmp(salt_of("nobody"), text, 10) != 0);
+	b.len -= strlen(key);
+	CHECK(auth_key(&b) == 0 && auth_key(&b) == 0);
+	CHECK(strstr(b.data, "#key:") != NULL && strlen(strstr(b.data, "#key:")) == strlen(key));
+	test_write("passwords", b.data, b.len);
+	CHECK(strncmp(salt_of("nobody"), text, 10) != 0);
+	buf_free(&b);
+	CHECK(buf_addf(&b, "x") == 0 && auth_key(&b) == 0 && strncmp(b.data, "x\n#key:", 7) == 0);
+	buf_free(&b);
+	test_write("passwords", RFC_LINE, strlen(RFC_LINE));
 }
 
 /* ---- both, against each other ------------------------------------------------------------------ */
