@@ -374,12 +374,13 @@ log_received(const struct session *s, const struct message *m)
 	char id[ID_SIZE], who[CLIENT_TEXT], from[200], to[400], account[300];
 	const struct tls *tls = s->conn.tls;
 
-	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s%s%s%s%s%s",
+	log_line("%s received server=\"%s\" client=%s helo=%s from=<%s> to=%s size=%lld with=%s%s%s%s%s%s%s",
 	    id_text(&m->id, id), s->conf->name, client_text(s, who), s->helo,
 	    text_safe(from, sizeof from, m->env.sender, strlen(m->env.sender)),
 	    envelope_text(&m->env, RCPT_OPEN, to, sizeof to), m->size, with_keyword(s),
 	    tls ? " tls=\"" : "", tls ? tls_words(tls) : "", tls ? "\"" : "",
-	    s->account ? " account=" : "", s->account ? text_safe(account, sizeof account, s->account, strlen(s->account)) : "");
+	    s->account ? " account=\"" : "", s->account ? text_safe(account, sizeof account, s->account, strlen(s->account)) : "",
+	    s->account ? "\"" : "");
 }
 
 void

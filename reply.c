@@ -73,6 +73,7 @@ const struct reply_row replies[] = {
 
 	[R_UNKNOWN]   = { 500, "5.5.2", "Command not recognized", "5321 4.2.4" },
 	[R_LONG]      = { 500, "5.5.2", "Line too long", "5321 4.5.3.1.4" },
+	[R_LONG_RESPONSE] = { 500, "5.5.6", "That line is too long for AUTH", "4954 4" },
 	[R_NUL]       = { 500, "5.5.2", "No NUL in commands", "5321 2.3.8" },
 	[R_SYNTAX]    = { 501, "5.5.4", "Syntax: %s", "5321 4.1.1" },
 	[R_NO_ARGUMENT] = { 501, "5.5.4", "%s takes no argument", "5321 4.1.1" },

@@ -612,7 +612,10 @@ step_command(struct session *s)
 	case 0:
 		return 0;
 	case -1:
-		reply(s, R_LONG);
+		if (s->state == AUTH)
+			login_line(s, NULL);
+		else
+			reply(s, R_LONG);
 		break;
 	default:
 		s->deadline = now.tick + s->conf->timeout;

@@ -773,7 +773,7 @@ struct session {
 	int asked;			/* ETRN so far */
 	struct auth *auth;		/* in AUTH and PROVING, else NULL */
 	const char *mechanism;		/* of that */
-	int failures;			/* of AUTH */
+	int failures, given_up;		/* of AUTH */
 	char *account;			/* who it is, by AUTH; NULL: nobody in particular */
 	char *helo;
 	struct tx *tx;
@@ -791,7 +791,7 @@ enum reply {
 	R_CLOSED, R_LOGINS, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
 	R_DISK, R_UNFINISHED, R_NO_TURN, R_SPACE, R_QUOTA, R_RCPTS,
 	R_NO_MAIL, R_LOGIN_LATER, R_NO_RELEASE, R_NOT_HELD, R_BY_ACCOUNT,
-	R_UNKNOWN, R_LONG, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
+	R_UNKNOWN, R_LONG, R_LONG_RESPONSE, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
 	R_BAD_RECIPIENT, R_PARAMETER_VALUE, R_PARAMETER_TWICE, R_CHUNK_SIZE, R_BAD_RESPONSE, R_CANCELLED, R_ABSENT,
 	R_FOREIGN, R_HELLO_FIRST, R_MAIL_FIRST, R_RCPT_FIRST, R_NESTED, R_ALREADY, R_IN_CHUNKS, R_BINARY,
 	R_FOLLOWED, R_BODY, R_NO_HELP, R_NO_MECHANISM, R_TLS_FIRST, R_AUTH_FIRST, R_NOT_PROVED, R_ENCRYPT, R_NOBODY, R_RELAY, R_NAMELESS, R_STRAY, R_SIZE, R_UTF8, R_DENIED, R_HOPS,
@@ -1872,7 +1872,7 @@ bool login_needed(const struct session *s);	/* before most else */
 /* AUTH: its argument, and then, in state AUTH, each further line; in PROVING
  * login_work, once a turn.  All that is to be said is. */
 void login_begin(struct session *s, char *argument);
-void login_line(struct session *s, const char *line);
+void login_line(struct session *s, const char *line);	/* NULL: it was too long */
 void login_work(struct session *s);
 void login_end(struct session *s);		/* give an exchange up; idempotent */
 
