@@ -256,7 +256,7 @@ static void
 usage(void)
 {
 	fputs("usage: smtpd [-f FILE] [-u USER] [-sTv]\n"
-	    "                          serve; without -f on 127.0.0.1:2525, in ./mailroot\n"
+	    "                          run it; without -f on 127.0.0.1:2525, in ./mailroot\n"
 	    "       smtpd [-f FILE] -n    read the configuration, report, and end\n"
 	    "       smtpd [-f FILE] [-u USER] check\n"
 	    "                          try what it names: folders, addresses, names\n"
