@@ -51,7 +51,6 @@ REST = console.o \
 	config.o \
 	value.o \
 	auth.o \
-	digest.o \
 	process.o \
 	names.o \
 	settings.o \
@@ -59,6 +58,7 @@ REST = console.o \
 	conn.o \
 	tls.o \
 	address.o \
+	digest.o \
 	disk.o \
 	log.o
 OBJ  = smtpd.o $(REST)

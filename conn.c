@@ -46,6 +46,8 @@ conn_open(struct conn *c, int fd, int to)
 static void
 in_free(struct conn *c)
 {
+	if (c->in.data != shared && c->in.data != NULL)
+		wipe(c->in.data, c->in.len);	/* it may have been a password */
 	if (c->in.data == shared)
 		memset(&c->in, 0, sizeof c->in);
 	buf_free(&c->in);

@@ -40,14 +40,14 @@ layers='
 	config: auth digest tls value settings address process disk log names
 	value: auth tls settings address log
 	auth: digest address log
-	digest: 
 	names: address disk log
 	process: address conn log
 	settings: log
 	dns: address conn log
-	conn: tls address log
+	conn: tls digest address log
 	tls: address log
 	address: log
+	digest: 
 	disk: log
 	log: 
 '

@@ -96,7 +96,7 @@ for more in 'RSET\r\n' 'EHLO d\r\nMAIL FROM:<>\r\nRCPT TO:<x>\r\nDATA\r\nSubject
 	wait $job
 	exec 8>&-; rm split
 	is "$(tr -d '\r' <got | tr -cd ' -~\n' | sed '1,/^220 2.0.0/d' | grep -c '^[2-5][0-9][0-9]')" 0 'something was heard'
-	is "$(refused)" $((before + 1)) 'its line in the log'
+	wait_for '[ "$(refused)" = $((before + 1)) ]'
 done
 # Octet by octet, and all before the reply is read: either it is seen along with it, or the handshake gets it.
 printf 'EHLO c\r\nSTARTTLS\r\nNOOP\r\nNOOP\r\n' | limit 20 "$own" -b "$HOST" "$PORT" | tr -d '\r' >got
