@@ -582,7 +582,7 @@ check_hops(const struct server *s, const struct hop *hops, const struct place *p
 
 /* Is there a password for this account? */
 static void
-check_account(const struct account *a)
+check_account(const struct account *a, int policy)
 {
 	char secret[AUTH_LINE / 2];
 	const char *wrong = a != NULL ? auth_secret(a->file, secret, sizeof secret) : NULL;
@@ -592,6 +592,8 @@ check_account(const struct account *a)
 		say(FAULT, &a->place, "authenticate: the password in '%s' cannot be used: %s", a->file, wrong);
 	else if (a != NULL)
 		say(OK, NULL, "authenticate: the password of %s can be read from %s", a->user, a->file);
+	if (config_exposed(a, policy))
+		say(NOTE, &a->place, "authenticate: whoever is in between can have the password of %s: only 'tls verified' keeps it from him", a->user);
 }
 
 /* Whom we believe, and who we are, where mail to others goes by TLS. */
@@ -601,9 +603,12 @@ check_client(const struct server *s)
 	struct tls_context *c;
 	char why[WORDS_SIZE];
 
-	check_account(s->account);
+	check_account(s->account, s->smart_tls_policy);
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
-		check_account(d->account);
+		check_account(d->account, d->tls_policy);
+	if (tls_built && s->ca_file == NULL && config_verifies(s) && !tls_store())
+		say(FAULT, place_of(s, DELIVERY, "ca-file"), "ca-file: TLS is to be 'verified', and this system has no certificates to believe: "
+		    "install its package of them (ca-certificates), or say in which file they are");
 	if (s->ca_file == NULL && s->own_certificate == NULL)
 		return;
 	if ((c = tls_client(s->own_certificate, s->ca_file, why, sizeof why)) == NULL)

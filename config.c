@@ -447,6 +447,14 @@ check_listeners(struct reading *r, const struct server *s, const struct listen *
 		}
 }
 
+/* What is wanted where nothing is said: who is told our password is to be the one
+ * it is for, and anything less has to be written. */
+static int
+tls_inherited(const struct server *s, const struct account *a)
+{
+	return tls_built && a != NULL && config_said(s->said, DELIVERY, "tls", NULL) == NULL ? TLS_VERIFIED : s->tls_policy;
+}
+
 /* What is wanted of TLS; inherited where nothing is said. */
 static void
 check_tls_policy(struct reading *r, const struct place *said, enum block block, int *policy, int inherited)
@@ -457,6 +465,20 @@ check_tls_policy(struct reading *r, const struct place *said, enum block block, 
 		*policy = inherited;
 	else if (!tls_built && *policy != TLS_OFF)
 		complain_at(r, at, "tls: this program was built without OpenSSL, so it can only be 'off'; see README");
+}
+
+/* What cannot be said, or be spoken to, without OpenSSL. */
+static void
+check_without_tls(struct reading *r, const struct account *a, const struct hop *h, const struct place *hops, int policy)
+{
+	if (tls_built || policy == TLS_OFF)
+		return;
+	if (a != NULL && !(a->mechanisms & MECH_SCRAM))
+		complain_at(r, &a->place, "authenticate: this program was built without OpenSSL, so a password can only be said in clear: "
+		    "say 'tls off' if that is meant, or allow scram-sha-256");
+	for (; h != NULL; h = h->next)
+		if (h->addr.port == TLS_PORT)
+			complain_at(r, hops, "smart-host: this program was built without OpenSSL, and on port %d TLS comes first; see README", TLS_PORT);
 }
 
 /* What a row says of where its mail goes has no effect when that is the server's
@@ -500,7 +522,8 @@ check_domain(struct reading *r, struct server *s, struct domain *d)
 	}
 	if (d->hold_accounts != NULL && !d->hold)
 		complain_at(r, &d->place, "hold-accounts: mail for '%s' is not held; say 'hold yes'", text_shown(d->name));
-	check_tls_policy(r, d->said, DOMAIN, &d->tls_policy, s->tls_policy);
+	check_tls_policy(r, d->said, DOMAIN, &d->tls_policy, tls_inherited(s, d->account));
+	check_without_tls(r, d->account, d->smart_host, &d->place, d->tls_policy);
 	check_used(r, s, d);
 	if (d->kind != DOMAIN_DEFAULT)
 		return;
@@ -617,6 +640,9 @@ check_tls(struct reading *r, struct server *s)
 		complain_at(r, &s->own_certificate->next->place, "certificate: in delivery there is one, for all whom we connect to");
 	if (s->ca_file != NULL && !tls_built)
 		complain_at(r, place_of(s, DELIVERY, "ca-file"), "ca-file: this program was built without OpenSSL, so it cannot do TLS; see README");
+	if (s->ca_file == NULL && r->config->chroot != NULL && config_verifies(s))
+		complain_at(r, place_of(s, DELIVERY, "ca-file"), "ca-file: with 'chroot' it has to be said who is believed where TLS is 'verified' "
+		    "(as it is where 'authenticate' stands, and no 'tls'): the system's certificates are out of reach");
 	if (s->certificates != NULL)
 		return;
 	s->useless |= EXT_STARTTLS;
@@ -682,6 +708,8 @@ check_server(struct reading *r, struct server *s)
 	for (l = s->listen; l != NULL; l = l->next)
 		check_listeners(r, s, l);
 	check_tls_policy(r, s->said, DELIVERY, &s->tls_policy, TLS_OPPORTUNISTIC);
+	s->smart_tls_policy = tls_inherited(s, s->account);
+	check_without_tls(r, s->account, s->smart_host, place_of(s, DELIVERY, "smart-host"), s->tls_policy);
 	for (d = s->domains; d != NULL; d = d->next) {
 		check_domain(r, s, d);
 		held |= d->hold ? EXT_ETRN : 0;
@@ -813,15 +841,34 @@ certificate_known(struct certificate *of, const char *hostname)
 	of->expires = facts.expires;
 }
 
+bool
+config_exposed(const struct account *a, int policy)
+{
+	return tls_built && a != NULL && (policy == TLS_OPPORTUNISTIC || policy == TLS_REQUIRED) && (a->mechanisms & ~MECH_SCRAM);
+}
+
+bool
+config_verifies(const struct server *s)
+{
+	bool verifies = s->tls_policy == TLS_VERIFIED || s->smart_tls_policy == TLS_VERIFIED;
+
+	for (const struct domain *d = s->domains; d != NULL; d = d->next)
+		verifies |= d->kind == DOMAIN_REMOTE && d->tls_policy == TLS_VERIFIED;
+	return verifies;
+}
+
 /* Can the password be read?  It is read again at each connection. */
 static void
-secret_try(struct reading *r, const struct account *a)
+secret_try(struct reading *r, const struct account *a, int policy)
 {
 	char secret[AUTH_LINE / 2];
 	const char *why = a != NULL ? auth_secret(a->file, secret, sizeof secret) : NULL;
 
 	if (why != NULL)
 		complain_at(r, &a->place, "authenticate: the password in '%s' cannot be used: %s", text_shown(a->file), why);
+	if (config_exposed(a, policy))
+		log_line("%s:%d: warning: authenticate: whoever is in between can have the password of %s: only 'tls verified' keeps it from him",
+		    a->place.file, a->place.line, text_shown(a->user));
 	wipe(secret, sizeof secret);
 }
 
@@ -842,9 +889,9 @@ client_secure(struct reading *r, struct server *s)
 		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
 	if (own != NULL && s->tls_client != NULL)
 		certificate_known(s->own_certificate, s->hostname);
-	secret_try(r, s->account);
+	secret_try(r, s->account, s->smart_tls_policy);
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
-		secret_try(r, d->account);
+		secret_try(r, d->account, d->tls_policy);
 }
 
 int

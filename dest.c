@@ -682,12 +682,13 @@ dests_asked(const struct vserver *v, const char *what, const struct destination 
 }
 
 struct destination *
-dests_held(const struct vserver *v, const char *what, const char *account)
+dests_held(const struct vserver *v, const char *what, const char *account, bool secure)
 {
 	struct destination *d = NULL;
 
 	while ((d = dests_asked(v, what, d)) != NULL)
-		if (d->count > 0 && config_collects(v->conf, d->name, account))
+		if (d->count > 0 && config_collects(v->conf, d->name, account) &&
+		    (secure || config_domain(v->conf, d->name)->tls_policy <= TLS_OPPORTUNISTIC))
 			break;
 	return d;
 }

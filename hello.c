@@ -14,7 +14,8 @@
  * A password, or a token, is not said in clear unless the operator has asked for
  * that: who takes STARTTLS out of a reply would have it.  SCRAM does not say it.
  * One that is refused costs no mail: what waits, waits; the operator is told, and
- * not again within a day, unless it has worked meanwhile.
+ * not again within a day, or an hour if it has worked meanwhile.  Where its file
+ * lies is told to him, and to nobody else.
  */
 #include "smtpd.h"
 
@@ -23,14 +24,16 @@
 #include <string.h>
 
 #define INITIAL_OCTETS 480	/* of a response behind AUTH, within the line that any server takes */
-#define TOLD_ACCOUNTS  64
+#define TOLD_ACCOUNTS  256
 #define TOLD_AGAIN     86400	/* seconds */
+#define TOLD_WORKED    3600	/* if it has worked meanwhile */
 
 static const enum mechanism preferred[] = { MECH_SCRAM, MECH_PLAIN, MECH_LOGIN, MECH_XOAUTH2 };
 
-/* Which accounts an operator was told of, and when. */
-static struct {
-	uint32_t who;
+/* Which accounts an operator was told of, and when.  Where there is no room for
+ * another, he knows of enough. */
+static struct mark {
+	uint32_t who;		/* and where */
 	long long second;	/* 0: nobody */
 } told[TOLD_ACCOUNTS];
 
@@ -75,6 +78,40 @@ offers_add(struct offers *o, unsigned hidden, const char *text)
 		o->mail_max = strtoll(value + 8, NULL, 10);
 	if (o->rcpt_max > RCPTS_MAX)
 		o->rcpt_max = RCPTS_MAX;
+}
+
+/* If it cannot be, words say why. */
+static bool
+made_seven(const struct message *m, struct buf *seven, const char *host, char *words)
+{
+	int answer = mime_seven(m, seven);
+
+	if (answer == -1)
+		snprintf(words, WORDS_SIZE, "4.3.0 there is no memory to make the message 7-bit");
+	else if (answer == 0)
+		snprintf(words, WORDS_SIZE, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
+		    "send it with its text encoded in quoted-printable or base64", host);
+	return answer == 1;
+}
+
+bool
+offers_suit(const struct offers *o, const struct message *m, struct buf *seven, const char *host, char *words)
+{
+	const unsigned binary = EXT_8BITMIME | EXT_BINARYMIME | EXT_CHUNKING;
+
+	buf_free(seven);
+	if (args_have(m->env.sender_args, "BODY=BINARYMIME")) {
+		snprintf(words, WORDS_SIZE, "5.6.3 %s takes no binary messages; send it with its parts encoded in base64", host);
+		if ((o->bits & binary) != binary)
+			return false;
+	} else if (!(o->bits & EXT_SMTPUTF8) && mime_utf8(m)) {
+		snprintf(words, WORDS_SIZE, "5.6.7 %s does not know SMTPUTF8, which an address or the header of this message needs; "
+		    "use addresses in plain ASCII", host);
+		return false;
+	} else if (!(o->bits & EXT_8BITMIME) && mime_eight(m, false) == 1 && !made_seven(m, seven, host, words))
+		return false;
+	snprintf(words, WORDS_SIZE, "5.3.4 the message has %lld octets, and %s takes no more than %lld", mime_size(m, seven), host, o->size);
+	return !(o->bits & EXT_SIZE) || o->size <= 0 || mime_size(m, seven) <= o->size;
 }
 
 /* ---- the exchange ------------------------------------------------------------ */
@@ -148,8 +185,9 @@ proof_begin(struct proof *l, const struct account *a, int offered, bool clear)
 		common &= MECH_SCRAM;
 	while (i < sizeof preferred / sizeof *preferred && !(common & preferred[i]))
 		i++;
+	l->wrong = wrong;
 	if (wrong != NULL)
-		snprintf(l->why, sizeof l->why, "4.7.0 is not told who we are: the password in %.150s cannot be used: %.150s", a->file, wrong);
+		refused(l, "is not told who we are: the password cannot be read here");
 	else if (common == 0 && (a->mechanisms & offered) != 0)
 		refused(l, "is not told who we are: there is no TLS, and the password would be said in clear (where that is meant, say 'tls off')");
 	else if (common == 0)
@@ -199,26 +237,52 @@ proof_heard(struct proof *l, int code, const char *text)
 
 /* ---- who is told ---------------------------------------------------------------- */
 
-void
-proof_letter(const struct account *a, const char *words, char *text, size_t size)
+/* The mark of this account at this hop: its own, or a free one, or NULL. */
+static struct mark *
+mark_of(const struct vserver *v, const struct account *a, const struct route *to)
 {
-	snprintf(text, size, "%.600s\r\n\r\nWhat waits for it is tried again, and not returned before its time is over.\r\n"
-	    "The account is %.100s; its password is in %.200s (authenticate, %.200s:%d).\r\n\r\n"
-	    "You are told again in a day, or when it has worked meanwhile.", words, text_shown(a->user), a->file, a->place.file, a->place.line);
+	uint32_t who = text_hash(a->file, text_hash(a->user, text_hash(to->hop->host, text_hash(v->conf->name, to->hop->addr.port))));
+	struct mark *spare = NULL;
+
+	for (size_t i = 0; i < TOLD_ACCOUNTS; i++) {
+		bool old = told[i].second == 0 || now.wall / 1000 - told[i].second >= TOLD_AGAIN;
+
+		if (told[i].who == who && !old)
+			return &told[i];
+		if (old)
+			spare = &told[i];
+	}
+	if (spare != NULL)
+		*spare = (struct mark){ who, 0 };
+	return spare;
 }
 
-bool
-proof_tells(const struct server *s, const struct account *a, bool works)
+void
+proof_works(const struct vserver *v, const struct account *a, const struct route *to)
 {
-	uint32_t who = text_hash(a->file, text_hash(a->user, text_hash(s->name, (uint32_t)a->place.line)));
-	size_t i = who % TOLD_ACCOUNTS;
-	bool tells = told[i].second == 0 || told[i].who != who || now.wall / 1000 - told[i].second >= TOLD_AGAIN;
+	struct mark *m = mark_of(v, a, to);
 
-	if (works && told[i].who == who)
-		told[i].second = 0;
-	if (works || !tells)
-		return false;
-	told[i].who = who;
-	told[i].second = now.wall / 1000;
-	return true;
+	if (m != NULL && now.wall / 1000 - m->second >= TOLD_WORKED)
+		m->second = 0;
+}
+
+void
+proof_tell(const struct proof *l, struct vserver *v, const struct account *a, const struct route *to, const char *words)
+{
+	struct mark *m = mark_of(v, a, to);
+	char subject[HOST_SIZE + 60], text[3 * WORDS_SIZE], wrong[300] = "", safe[WORDS_SIZE];
+
+	if (m == NULL || m->second != 0)
+		return;
+	if (l->wrong != NULL)
+		snprintf(wrong, sizeof wrong, " (%.100s: %.150s)", text_shown(a->file), l->wrong);
+	log_line("warning: server=\"%s\" host=%s account=%.100s reason=\"%s%s\"", v->conf->name, to->text, text_shown(a->user),
+	    text_safe(safe, sizeof safe, words, strlen(words)), wrong);
+	snprintf(text, sizeof text, "%.600s%s\r\n\r\nWhat waits for it is tried again, and not returned before its time is over.\r\n"
+	    "The account is %.100s; its password is in %.200s (authenticate, %.200s:%d).\r\n\r\n"
+	    "You are told again in a day, or in an hour if it has worked meanwhile.", words, wrong,
+	    text_shown(a->user), a->file, a->place.file, a->place.line);
+	snprintf(subject, sizeof subject, "%s takes no mail from us", to->text);
+	if (outcome_tell(v, subject, text) == 0)
+		m->second = now.wall / 1000;
 }

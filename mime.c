@@ -170,6 +170,12 @@ mime_utf8(const struct message *m)
 	return needs || (args_have(e->sender_args, "SMTPUTF8") && mime_eight(m, true) == 1);
 }
 
+long long
+mime_size(const struct message *m, const struct buf *seven)
+{
+	return seven->data != NULL ? (long long)seven->len : m->size - m->body;
+}
+
 int
 mime_seven(const struct message *m, struct buf *out)
 {

@@ -238,7 +238,7 @@ outcome_note(struct spool *sp, const struct id *id, const char *words, const cha
 
 /* ---- the operator ----------------------------------------------------------------------------- */
 
-void
+int
 outcome_tell(struct vserver *v, const char *subject, const char *text)
 {
 	char head[2600], idt[ID_SIZE], date[DATE_SIZE], to[DOMAIN_MAX + 20];
@@ -248,7 +248,7 @@ outcome_tell(struct vserver *v, const char *subject, const char *text)
 
 	id_next(&id);
 	if ((m = spool_new(&id)) == NULL)
-		return;
+		return -1;
 	snprintf(to, sizeof to, "postmaster@%.255s", v->conf->home->name);
 	n = snprintf(head, sizeof head, "From: <postmaster@%.255s>\r\nTo: <%s>\r\nSubject: %.200s\r\nDate: %s\r\n"
 	    "Message-ID: <%s@%.255s>\r\nAuto-Submitted: auto-generated\r\n\r\n%.1200s\r\n", v->conf->home->name, to, subject,
@@ -256,9 +256,10 @@ outcome_tell(struct vserver *v, const char *subject, const char *text)
 	if (n < 0 || (size_t)n >= sizeof head || envelope_sender(&m->env, "", NULL) == -1 ||
 	    envelope_add(&m->env, to, NULL) == -1 || spool_create(v->spool, m, head) == -1) {
 		spool_abandon(v->spool, m);
-		return;
+		return -1;
 	}
 	spool_commit(v->spool, m);
+	return 0;
 }
 
 /* ---- the end of an attempt ------------------------------------------------------------------ */

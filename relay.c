@@ -24,7 +24,9 @@
  *
  * What is true: m != NULL from ENVELOPE to RESET, and after a connection was
  * lost, while the next candidate is tried.  relay_say and relay_heard are
- * mirrors: what we say in each state, and what an answer means in it.
+ * mirrors: what we say in each state, and what an answer means in it.  A
+ * connection ends with the configuration that it was made by: what is in the
+ * middle of a transaction is finished, and the rest waits for another.
  *
  * Nothing that was heard in clear counts under TLS: it begins with EHLO.  Where
  * TLS is wished for and no more (opportunistic), and comes to nothing, the same
@@ -185,6 +187,13 @@ enter(struct relay *r, enum relay_state state, msec wait)
 
 /* ---- the message in hand ------------------------------------------------------------------ */
 
+/* Has the configuration been read again?  Then there may be other hosts, and rules. */
+static bool
+superseded(const struct relay *r)
+{
+	return r->account == NULL && r->conf != r->dest->owner->conf;
+}
+
 /* Whose words we have: the host's, or our own, which begin with a status. */
 static const char *
 speaker(const struct relay *r)
@@ -238,51 +247,13 @@ outcome_of(int code)
 	return code >= 500 ? RCPT_REJECTED : RCPT_DEFERRED;
 }
 
-/* ---- may it be sent there as it is? ----------------------------------------------------------- */
-
-/* If it cannot be, words say why. */
-static bool
-made_seven(struct relay *r)
-{
-	int answer = mime_seven(r->m, &r->seven);
-
-	if (answer == -1)
-		words_set(r, "4.3.0 there is no memory to make the message 7-bit");
-	else if (answer == 0)
-		words_set(r, "5.6.3 %s takes 7-bit text only, and this message cannot be made so; "
-		    "send it with its text encoded in quoted-printable or base64", r->route.text);
-	return answer == 1;
-}
+/* ---- the transaction --------------------------------------------------------------------------- */
 
 static long long
 content_size(const struct relay *r)
 {
-	return r->seven.data != NULL ? (long long)r->seven.len : r->m->size - r->m->body;
+	return mime_size(r->m, &r->seven);
 }
-
-/* If not, words say why, and what to do. */
-static bool
-acceptable(struct relay *r)
-{
-	const unsigned binary = EXT_8BITMIME | EXT_BINARYMIME | EXT_CHUNKING;
-	const char *args = r->m->env.sender_args;
-
-	buf_free(&r->seven);
-	if (args_have(args, "BODY=BINARYMIME")) {
-		words_set(r, "5.6.3 %s takes no binary messages; send it with its parts encoded in base64", r->route.text);
-		if ((r->offers.bits & binary) != binary)
-			return false;
-	} else if (!(r->offers.bits & EXT_SMTPUTF8) && mime_utf8(r->m)) {
-		words_set(r, "5.6.7 %s does not know SMTPUTF8, which an address or the header of this message needs; "
-		    "use addresses in plain ASCII", r->route.text);
-		return false;
-	} else if (!(r->offers.bits & EXT_8BITMIME) && mime_eight(r->m, false) == 1 && !made_seven(r))
-		return false;
-	words_set(r, "5.3.4 the message has %lld octets, and %s takes no more than %lld", content_size(r), r->route.text, r->offers.size);
-	return !(r->offers.bits & EXT_SIZE) || r->offers.size <= 0 || content_size(r) <= r->offers.size;
-}
-
-/* ---- the transaction --------------------------------------------------------------------------- */
 
 /* One of our parameters, as it came, if the peer knows it. */
 static void
@@ -457,7 +428,11 @@ heard_envelope(struct relay *r)
 	}
 	if (r->hearing == SAY_RCPT)
 		heard_rcpt(r);
-	else if (r->code / 100 != 2) {
+	else if (r->code == 530 && r->conn.tls == NULL) {	/* no fault of the message's */
+		words_set(r, "4.7.0 %s asks for STARTTLS or AUTH (530), which has come to nothing", r->route.text);
+		candidate_failed(r, false);
+		return;
+	} else if (r->code / 100 != 2) {
 		r->refused = true;
 		verdict(r, RCPT_OPEN, outcome_of(r->code));
 	}
@@ -547,7 +522,7 @@ secure_failed(struct relay *r)
 {
 	char safe[WORDS_SIZE];
 
-	if (route_tls(&r->route) != TLS_OPPORTUNISTIC || route_tls_first(&r->route)) {
+	if (route_tls(&r->route) != TLS_OPPORTUNISTIC || route_tls_first(&r->route) || superseded(r)) {
 		candidate_failed(r, false);
 		return;
 	}
@@ -583,13 +558,15 @@ step_handshake(struct relay *r)
 	int answer = tls_handshake(r->conn.tls, why, sizeof why);
 
 	if (answer == -1) {
-		words_set(r, "4.7.5 %s: %.300s", r->route.text, why);
+		words_set(r, "4.7.5 %s: %.300s%s", r->route.text, why, route_strange(&r->route) ? "; our password is for another name, "
+		    "and an MX leads here: where this host is meant, write it as smart-host [HOST]" : "");
 		secure_failed(r);
 	}
 	if (answer != 1)
 		return;
 	words = tls_words(r->conn.tls);
 	transcribe(r, '=', words, strlen(words));
+	r->code = 0;			/* it may not have taken ours yet */
 	if (route_tls_first(&r->route))
 		enter(r, GREETING, GREETING_WAIT);
 	else
@@ -602,7 +579,7 @@ heard_starttls(struct relay *r, bool good)
 	size_t n;
 
 	conn_peek(&r->conn, &n);
-	if (good && n > 0) {		/* said in clear, and meant to be taken for what is said under TLS */
+	if (good && (n > 0 || r->conn.out.len > 0)) {		/* said in clear, and meant to be taken for what is said under TLS */
 		words_set(r, "4.7.0 %s says more behind its reply to STARTTLS, in clear: somebody may be in between", r->route.text);
 		log_line("warning: server=\"%s\" host=%s injection=%lu", r->conf->name, r->route.text, (unsigned long)n);
 		candidate_failed(r, false);
@@ -615,22 +592,14 @@ heard_starttls(struct relay *r, bool good)
 /* ---- AUTH ------------------------------------------------------------------------------------------ */
 
 /* We are not who they take mail from; the operator is told, and no mail goes back
- * for it. */
+ * for it.  What was said and refused would be at the other addresses too. */
 static void
 login_refused(struct relay *r)
 {
-	const struct account *a = route_account(&r->route);
-	char subject[HOST_SIZE + 60], text[3 * WORDS_SIZE], safe[WORDS_SIZE];
-
 	words_set(r, "%.5s %s%s", r->proof.why, r->route.text, r->proof.why + 5);
-	if (proof_tells(r->conf, a, false)) {
-		log_line("warning: server=\"%s\" host=%s account=%.100s reason=\"%s\"", r->conf->name, r->route.text,
-		    text_shown(a->user), text_safe(safe, sizeof safe, r->words, strlen(r->words)));
-		proof_letter(a, r->words, text, sizeof text);
-		snprintf(subject, sizeof subject, "%s takes no mail from us", r->route.text);
-		outcome_tell(r->dest->owner, subject, text);
-	}
-	route_leave(&r->route);
+	proof_tell(&r->proof, r->dest->owner, route_account(&r->route), &r->route, r->words);
+	if (text_prefix(r->proof.why, "4.7.8"))
+		route_leave(&r->route);
 	candidate_failed(r, false);
 }
 
@@ -647,7 +616,7 @@ login_follow(struct relay *r, enum proof_result result)
 	case PROOF_WORKS:
 		break;
 	case PROOF_DONE:
-		proof_tells(r->conf, route_account(&r->route), true);
+		proof_works(r->dest->owner, route_account(&r->route), &r->route);
 		proof_end(&r->proof);
 		r->known = true;
 		enter(r, READY, IDLE_KEPT);
@@ -709,7 +678,7 @@ lost(struct relay *r, const char *why)
 	}
 	if (why != NULL)
 		words_set(r, "%s %s %s", r->state == CONNECT ? "4.4.1" : "4.4.2", r->route.text, why);
-	if (r->state == STARTTLS || r->state == HANDSHAKE) {
+	if (r->state == STARTTLS || r->state == HANDSHAKE || (r->state == HELLO && r->conn.tls != NULL && r->code == 0)) {
 		secure_failed(r);
 		return;
 	}
@@ -795,7 +764,7 @@ work(const struct relay *r)
 static void
 next_destination(struct relay *r)
 {
-	struct destination *before = r->dest, *d = dests_held(before->owner, r->domains, r->account);
+	struct destination *before = r->dest, *d = dests_held(before->owner, r->domains, r->account, r->conn.tls != NULL);
 
 	if (d == NULL || before->count > 0)
 		return;
@@ -810,6 +779,12 @@ next_message(struct relay *r)
 {
 	bool turned = r->account != NULL;
 
+	if (superseded(r)) {
+		if (r->m != NULL)
+			message_done(r);
+		quit(r);
+		return;
+	}
 	if (turned && r->m == NULL)
 		next_destination(r);
 	if (r->m == NULL && r->sent < r->offers.mail_max && relay_most > 0 && (r->m = dest_next(r->dest, turned)) != NULL && r->sent > 0)
@@ -817,7 +792,7 @@ next_message(struct relay *r)
 	if (r->m == NULL) {
 		if (r->sent >= r->offers.mail_max || !r->dest->owner->delivers || relays_full(r->dest->owner) || (turned && !work(r)))
 			quit(r);
-	} else if (acceptable(r))
+	} else if (offers_suit(&r->offers, r->m, &r->seven, r->route.text, r->words))
 		transaction_begin(r);
 	else {
 		verdict(r, RCPT_OPEN, outcome_of(r->words[0] == '5' ? 500 : 400));
@@ -922,6 +897,11 @@ exhausted(struct relay *r)
 
 	r->state = OVER;
 	memcpy(r->words, r->route.words, sizeof r->words);
+	if (superseded(r)) {
+		if (r->m != NULL)
+			message_done(r);
+		return;
+	}
 	if (r->route.permanent) {
 		if (r->m != NULL || (r->m = dest_next(d, false)) != NULL) {
 			verdict(r, RCPT_OPEN, RCPT_REJECTED);
@@ -976,7 +956,8 @@ route_follow(struct relay *r)
 }
 
 /* This candidate is none: words say why.  Who has turned round his connection is
- * the only one: what he did not take is held on. */
+ * the only one: what he did not take is held on.  Where the configuration was read
+ * again, others may be the next. */
 static void
 candidate_failed(struct relay *r, bool permanent)
 {
@@ -986,9 +967,10 @@ candidate_failed(struct relay *r, bool permanent)
 	r->dest->owner->counts[CONNECTION_ERRORS]++;
 	conn_count(&r->conn, r->dest->owner->counts);
 	conn_close(&r->conn);
-	if (r->account != NULL) {
+	if (r->account != NULL)
 		log_line("- turned server=\"%s\" host=%s reason=\"%s\"", r->conf->name, r->route.text,
 		    text_safe(safe, sizeof safe, r->words, strlen(r->words)));
+	if (r->account != NULL || superseded(r)) {
 		if (r->m != NULL)
 			message_done(r);
 		r->state = OVER;

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #define CANDIDATES_MAX 30	/* addresses tried in one attempt */
-#define TLS_PORT 465		/* where TLS comes first, RFC 8314 3.3 */
 
 const struct domain *
 route_held(const struct server *s, const char *address)
@@ -110,9 +109,10 @@ route_failed(struct route *r, bool permanent, const char *format, ...)
 static void
 name_failed(struct route *r, bool permanent, const char *format, const char *name)
 {
+	const struct domain *row = config_domain(r->server, r->own.host);
 	bool named = r->hop != &r->own;
 
-	if (!named && r->server->direct_first)
+	if (!named && r->server->direct_first && !(row != NULL && row->hold))
 		r->own.next = r->server->smart_host;	/* now it is its turn */
 	route_failed(r, permanent && !named, format, permanent && !named ? '5' : '4', name);
 }
@@ -240,33 +240,44 @@ heard_addresses(struct route *r, const struct dns_answer *a)
 
 /* ---- who is spoken to there, and how -------------------------------------------- */
 
-/* The row that rules where we are; NULL: the server's smart host does not ask it. */
-static const struct domain *
-route_row(const struct route *r)
+/* Is it at one of the server's smart hosts? */
+static bool
+at_servers(const struct route *r)
 {
 	const struct hop *h = r->server->smart_host;
 
 	while (h != NULL && h != r->hop)
 		h = h->next;
-	return h == NULL ? config_domain(r->server, r->own.host) : NULL;
+	return h != NULL;
 }
 
+/* The server's smart host protects mail for a row's domain no less than the row wants. */
 enum tls_policy
 route_tls(const struct route *r)
 {
-	const struct domain *row = route_row(r);
+	const struct domain *row = config_domain(r->server, r->own.host);
+	const struct server *s = r->server;
+	int policy = row != NULL && row->kind == DOMAIN_REMOTE ? row->tls_policy : s->tls_policy;
 
-	return (enum tls_policy)(row != NULL && row->kind == DOMAIN_REMOTE ? row->tls_policy : r->server->tls_policy);
+	if (at_servers(r) && (policy < s->smart_tls_policy || row == NULL))
+		policy = s->smart_tls_policy;
+	return (enum tls_policy)policy;
 }
 
 const struct account *
 route_account(const struct route *r)
 {
-	const struct domain *row = route_row(r);
+	const struct domain *row = config_domain(r->server, r->own.host);
 
-	if (row != NULL)
-		return row->account;
-	return r->hop != NULL && r->hop != &r->own ? r->server->account : NULL;
+	if (at_servers(r))
+		return r->server->account;
+	return row != NULL ? row->account : NULL;
+}
+
+bool
+route_strange(const struct route *r)
+{
+	return r->mx != NULL && route_tls(r) == TLS_VERIFIED && route_account(r) != NULL && !domain_below(host_name(r), r->hop->host);
 }
 
 bool
@@ -278,10 +289,12 @@ route_tls_first(const struct route *r)
 char *
 route_peer(const struct route *r, char out[DOMAIN_MAX + 1])
 {
+	const char *name = route_strange(r) ? r->hop->host : host_name(r);
+
 	if (r->mx == NULL && r->hop->addr.family != 0)
 		return addr_text(&r->hop->addr, out);
-	if (domain_ascii(out, host_name(r)) == -1)
-		snprintf(out, DOMAIN_MAX + 1, "%s", host_name(r));
+	if (domain_ascii(out, name) == -1)
+		snprintf(out, DOMAIN_MAX + 1, "%s", name);
 	return out;
 }
 

@@ -249,7 +249,9 @@ const struct setting settings[] = {
 	  "METHOD ... USER FILE: who we are to the smart host, and by which methods that may be said: plain, login, scram-sha-256, xoauth2, "
 	  "or any, which is all but the last. The first line of FILE is the password, or the token that another program keeps current; it is read at each connection, "
 	  "and must be its owner's alone (chmod 600). SCRAM-SHA-256 comes first where it is offered, then PLAIN, LOGIN, XOAUTH2; "
-	  "those three say the password, and only under TLS, unless 'tls off' is written. A password that is refused returns no mail: it waits, "
+	  "those three say the password, and only under TLS, unless 'tls off' is written. Where no 'tls' is written at all it is 'verified' here, "
+	  "so that nobody else is told the password; and where an MX leads out of the domain that is written as smart-host, "
+	  "the certificate is to be for that domain: write such a host in brackets. A password that is refused returns no mail: it waits, "
 	  "and the postmaster gets a mail about it, one in a day." },
 	{ DELIVERY, WORD, "tls", S(tls_policy), "opportunistic", 0, 0, "off opportunistic required verified",
 	  "Delivery: Outbound Security, TLS encryption",
@@ -257,6 +259,7 @@ const struct setting settings[] = {
 	  "or comes to nothing; 'required', or not at all; 'verified', and only to a host whose certificate is believed (ca-file) and is for its name: "
 	  "as smart-host has it, or as the MX has it, which is as good as the DNS is; of an address in brackets it is the address; "
 	  "'off', always in clear. On port 465 TLS comes first, without STARTTLS, unless it is off. What fails waits, and is tried again. "
+	  "At the server's smart host mail for a domain with a 'tls' of its own has the stricter of the two. "
 	  "A program built without OpenSSL can only say 'off', and does not look for STARTTLS." },
 	{ DELIVERY, TEXT, "ca-file", S(ca_file), "", 0, 0, NULL,
 	  "not in the model",
@@ -315,10 +318,11 @@ const struct setting settings[] = {
 	  "For a server that offers what it does not do." },
 	{ DOMAIN, ACCOUNT, "authenticate", D(account), "", 0, 0, "any plain login scram-sha-256 xoauth2",
 	  "Remote domain: Outbound Security, Basic authentication",
-	  "As in delivery: who we are to this domain's smart-host or MX. What is said in delivery is for the server's smart host alone." },
+	  "As in delivery, with the same default of 'tls': who we are to this domain's smart-host or MX. What is said in delivery is for the server's smart host alone." },
 	{ DOMAIN, WORD, "tls", D(tls_policy), "", 0, 0, "off opportunistic required verified",
 	  "Remote domain: Outbound Security, TLS encryption",
-	  "As in delivery, for this domain's smart-host or MX. The default is what is said there." },
+	  "As in delivery, for this domain's smart-host or MX. The default is what is said there; or 'verified', where 'tls' is not, and 'authenticate' stands here. "
+	  "Of mail that is held for accounts: with 'required' or 'verified' it is answered 530 5.7.0 to who asks for it without TLS." },
 };
 
 const size_t settings_count = sizeof settings / sizeof *settings;

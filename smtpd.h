@@ -283,6 +283,8 @@ enum domain_kind { DOMAIN_DEFAULT, DOMAIN_ALIAS, DOMAIN_REMOTE };
  * opportunistic. */
 enum tls_policy { TLS_OFF, TLS_OPPORTUNISTIC, TLS_REQUIRED, TLS_VERIFIED };
 
+#define TLS_PORT 465		/* where TLS comes first, RFC 8314 3.3 */
+
 /* Who we are to a next hop. */
 struct account {
 	int mechanisms;		/* bits of enum mechanism: how it may be said */
@@ -360,6 +362,7 @@ struct server {
 	long long max_hops;
 	int reverse_dns;	/* enum reverse_dns */
 	int tls_policy;		/* enum tls_policy */
+	int smart_tls_policy;	/* the same, at its smart host */
 	struct account *account;	/* for the smart host, or NULL */
 	char *ca_file;		/* or NULL */
 	struct certificate *own_certificate;	/* one at most, shown to who asks for it */
@@ -940,6 +943,8 @@ const char *tls_library(void);		/* which, for -V; or "none" */
 struct tls_context *tls_server(const struct certificate **list, int minimum, const char *authorities, char *why, size_t size);
 /* What a client needs: its own certificate, or NULL, and whom it believes (NULL:
  * whom the system does). */
+/* Has the system certificates of authorities, to be believed where no file is named? */
+bool tls_store(void);
 struct tls_context *tls_client(const struct certificate *own, const char *authorities, char *why, size_t size);
 void tls_context_free(struct tls_context *c);		/* idempotent on NULL */
 /* Look at a certificate.  -1: why says what is wrong. */
@@ -1245,6 +1250,10 @@ struct config *config_sketch(const char *file);
 /* The host's own name, as a domain. */
 #define CONFIG_HOST 256
 char *config_host(char out[CONFIG_HOST]);
+/* Would the password be said to whoever is in between?  policy: enum tls_policy. */
+bool config_exposed(const struct account *a, int policy);
+/* Does it believe anybody's certificate, as a client? */
+bool config_verifies(const struct server *s);
 /* Where a setting was given, by what is said; or else. */
 const struct place *config_said(const struct place *said, enum block block, const char *name,
     const struct place *otherwise);
@@ -1555,7 +1564,7 @@ bool outcome_begin(struct vserver *v, const struct message *m);
 /* An attempt is over: marks, reports, transcript, schedule, end. */
 void outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a);
 /* One mail, from nobody, to the postmaster of the default domain. */
-void outcome_tell(struct vserver *v, const char *subject, const char *text);
+int outcome_tell(struct vserver *v, const char *subject, const char *text);
 /* Leave words, and the conversation, beside a message that waits. */
 void outcome_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
 
@@ -1603,6 +1612,8 @@ bool mime_utf8(const struct message *m);
 /* mime_to_7bit of a message, which must be whole in memory for that: 1, 0 it cannot
  * be made so, -1 memory is out. */
 int mime_seven(const struct message *m, struct buf *out);
+/* Of its content: as it was made, or as it is. */
+long long mime_size(const struct message *m, const struct buf *seven);
 
 /* ---- report.c: delivery status notifications ------------------------------- */
 
@@ -1658,6 +1669,9 @@ enum tls_policy route_tls(const struct route *r);
 bool route_tls_first(const struct route *r);
 /* Whose certificate is to be shown there: a name as the DNS has it, or an address. */
 char *route_peer(const struct route *r, char out[DOMAIN_MAX + 1]);
+/* Is there nobody but a name server who says that our password is for this host?
+ * Then the certificate is to be for the name that the operator gave. */
+bool route_strange(const struct route *r);
 /* Who we are there; NULL: nobody in particular. */
 const struct account *route_account(const struct route *r);
 /* On to the next hop: this one's other addresses would say the same. */
@@ -1690,8 +1704,9 @@ struct destination *dests_after(const struct destination *d);	/* all, one after 
  * by their names, "@a" and all below it, "#a" all that this row rules, "" all;
  * or NULL. */
 struct destination *dests_asked(const struct vserver *v, const char *what, const struct destination *after);
-/* One of these that holds mail this account may have; or NULL. */
-struct destination *dests_held(const struct vserver *v, const char *what, const char *account);
+/* One of these that holds mail this account may have; or NULL.  secure: it would go
+ * by TLS. */
+struct destination *dests_held(const struct vserver *v, const char *what, const char *account, bool secure);
 /* Nothing of v waits here any more: it is on disk, and read again now, or not. */
 void dests_forget(struct vserver *v, bool again);
 void dests_close(void);
@@ -1727,6 +1742,9 @@ struct offers {
 
 /* A line of it. */
 void offers_add(struct offers *o, unsigned hidden, const char *text);
+/* May m be sent there as it is, or made 7-bit, into seven?  Else words[WORDS_SIZE] say
+ * why not, and what to do. */
+bool offers_suit(const struct offers *o, const struct message *m, struct buf *seven, const char *host, char *words);
 
 enum proof_result { PROOF_SAYS, PROOF_WORKS, PROOF_DONE, PROOF_LATER, PROOF_REFUSED };
 
@@ -1737,6 +1755,7 @@ struct proof {
 	bool held;		/* the response waits for a 334 */
 	struct buf line;	/* PROOF_SAYS: with its end, never to be shown */
 	char why[400];		/* PROOF_REFUSED: a status, and words to stand behind the host's name */
+	const char *wrong;	/* with the password's file, for the operator alone; or NULL */
 };
 
 /* These mechanisms are offered; clear: nothing secret can be said. */
@@ -1745,10 +1764,10 @@ const char *proof_mechanism(const struct proof *l);
 enum proof_result proof_work(struct proof *l);
 enum proof_result proof_heard(struct proof *l, int code, const char *text);	/* a reply, without its code */
 void proof_end(struct proof *l);
-/* What he is told, of these last words. */
-void proof_letter(const struct account *a, const char *words, char *text, size_t size);
-/* It works, or it does not: is an operator to be told now? */
-bool proof_tells(const struct server *s, const struct account *a, bool works);
+/* It works there; or it does not: the log and the postmaster are told, unless they
+ * know.  words: what has happened. */
+void proof_works(const struct vserver *v, const struct account *a, const struct route *to);
+void proof_tell(const struct proof *l, struct vserver *v, const struct account *a, const struct route *to, const char *words);
 
 /* ---- relay.c: we are the client --------------------------------------------- */
 

@@ -19,11 +19,13 @@
  */
 #include "smtpd.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #ifdef WITH_OPENSSL
 
@@ -327,6 +329,25 @@ believe(SSL_CTX *ctx, const char *authorities)
 	return 0;
 }
 
+bool
+tls_store(void)
+{
+	const char *file = getenv(X509_get_default_cert_file_env()), *folder = getenv(X509_get_default_cert_dir_env());
+	DIR *d;
+	struct dirent *e = NULL;
+	size_t n = 0;
+
+	if (access(file != NULL ? file : X509_get_default_cert_file(), R_OK) == 0)
+		return true;
+	if ((d = opendir(folder != NULL ? folder : X509_get_default_cert_dir())) == NULL)
+		return false;
+	do
+		n = (e = readdir(d)) != NULL ? strlen(e->d_name) : 0;
+	while (e != NULL && (n < 3 || strcmp(e->d_name + n - 2, ".0") != 0));	/* it looks for HASH.0 */
+	closedir(d);
+	return e != NULL;
+}
+
 struct tls_context *
 tls_client(const struct certificate *own, const char *authorities, char *why, size_t size)
 {
@@ -428,7 +449,7 @@ tls_open(const struct tls_context *c, int fd, const char *name, bool verify)
 		SSL_set_accept_state(t->ssl);
 		return t;
 	}
-	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);	/* RFC 9525 6.3 */
 	if (verify)
 		SSL_set_verify(t->ssl, SSL_VERIFY_PEER, NULL);
 	SSL_set_connect_state(t->ssl);
@@ -584,6 +605,12 @@ tls_server(const struct certificate **list, int minimum, const char *authorities
 	(void)list, (void)minimum, (void)authorities;
 	snprintf(why, size, "this program was built without OpenSSL");
 	return NULL;
+}
+
+bool
+tls_store(void)
+{
+	return false;
 }
 
 struct tls_context *

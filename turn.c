@@ -79,20 +79,20 @@ turn_release(struct session *s, const char *node, char count[COUNT_SIZE])
 }
 
 /* R_TURNED when the account may have the mail of all these domains, or, where
- * none is named, of any. */
+ * none is named, of any; R_TLS_FIRST when some of it goes by TLS or not at all. */
 static enum reply
-domains_refusal(const struct server *s, const char *domains, const char *account)
+domains_refusal(const struct server *s, const char *domains, const char *account, bool secure)
 {
 	char name[DOMAIN_MAX + 1];
 	enum reply r = R_TURNED;
 	size_t n;
 
 	if (*domains == '\0') {
-		const struct domain *d = s->domains;
-
-		while (d != NULL && !config_collects(s, d->name, account))
-			d = d->next;
-		return d != NULL ? R_TURNED : R_NOT_YOURS;
+		r = R_NOT_YOURS;
+		for (const struct domain *d = s->domains; d != NULL; d = d->next)
+			if (config_collects(s, d->name, account) && r != R_TLS_FIRST)
+				r = secure || d->tls_policy <= TLS_OPPORTUNISTIC ? R_TURNED : R_TLS_FIRST;
+		return r;
 	}
 	for (;; domains += n + 1) {
 		n = strcspn(domains, ",");
@@ -101,6 +101,8 @@ domains_refusal(const struct server *s, const char *domains, const char *account
 		snprintf(name, sizeof name, "%.*s", (int)n, domains);
 		if (!config_collects(s, name, account))
 			r = R_NOT_YOURS;
+		else if (r == R_TURNED && !secure && config_domain(s, name)->tls_policy > TLS_OPPORTUNISTIC)
+			r = R_TLS_FIRST;
 		if (domains[n] == '\0')
 			return r;
 	}
@@ -116,11 +118,11 @@ turn_check(const struct session *s, const char *domains, struct destination **fi
 
 	if (s->account == NULL)
 		return R_AUTH_FIRST;
-	if ((r = domains_refusal(s->conf, domains, s->account)) != R_TURNED)
+	if ((r = domains_refusal(s->conf, domains, s->account, s->conn.tls != NULL)) != R_TURNED)
 		return r;
 	if (!s->owner->delivers || relays_full(s->owner))
 		return R_NO_TURN;
-	if ((*first = dests_held(s->owner, domains, s->account)) == NULL)
+	if ((*first = dests_held(s->owner, domains, s->account, s->conn.tls != NULL)) == NULL)
 		return R_NO_MAIL;
 	conn_peek(&s->conn, &n);
 	return n > 0 || s->conn.ended ? R_FOLLOWED : R_TURNED;

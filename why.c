@@ -127,8 +127,10 @@ print_protection(const struct question *q, const struct route *r)
 	const struct domain *d = config_domain(q->server, q->to.domain);
 	bool by_row = d != NULL && config_said(d->said, DOMAIN, "tls", NULL) != NULL && route_tls(r) == (enum tls_policy)d->tls_policy;
 	char where[WHERE_SIZE];
+	bool by_account = a != NULL && !by_row && route_tls(r) == TLS_VERIFIED && q->server->tls_policy != TLS_VERIFIED;
 
-	row(config_where_row(where, q->server, by_row ? d : NULL, "tls"), "%s%s", words[route_tls(r)],
+	row(config_where_row(where, q->server, by_row ? d : NULL, "tls"), "%s%s%s", words[route_tls(r)],
+	    by_account ? ", which is the default where a password is said" : "",
 	    tls_built || route_tls(r) == TLS_OFF ? "" : " (this program was built without OpenSSL)");
 	if (a == NULL)
 		return;

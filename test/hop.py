@@ -12,12 +12,13 @@
 #
 #     at=ADDR:PORT     instead of 127.0.0.1:0
 #     cert=FILE        with key FILE less .pem and -chain, plus .key: STARTTLS is offered; with first=yes TLS comes first
-#     ask=FILE         asks for a client certificate of these authorities
-#     starttls=refuse (454), inject (a reply more in the same packet), garbage, hangup, silent, tell (offers SIZE 1 in clear)
+#     ask=FILE         asks for a client certificate of these authorities; must=FILE refuses who has none
+#     starttls=refuse (454), inject (a reply more in the same packet), garbage, hangup, silent, tell (offers SIZE 1 in clear),
+#                      early (its reply comes before it is asked)
 #     auth=A,B,...     offered; user=USER password=PASSWORD, clear=no: under TLS only
 #     verdict=CODE     the answer to any password; scram=unsigned, forged, malformed: what the server's proof is
-#     mail=CODE        the answer to MAIL; greet=CODE
-import base64, hashlib, hmac, os, socket, ssl, sys, threading
+#     mail=CODE        the answer to MAIL; clearly=CODE the same, in clear; greet=CODE; hold=FILE: after the dot it waits for FILE
+import base64, hashlib, hmac, os, socket, ssl, sys, threading, time
 
 lock = threading.Lock()
 
@@ -52,9 +53,9 @@ class Talk:
         context.load_cert_chain(h['cert'], h['cert'].replace('-chain', '').replace('.pem', '.key'))
         names = []
         context.sni_callback = lambda s, name, c: names.append(name)
-        if 'ask' in h:
-            context.load_verify_locations(h['ask'])
-            context.verify_mode = ssl.CERT_OPTIONAL
+        if 'ask' in h or 'must' in h:
+            context.load_verify_locations(h.get('ask') or h['must'])
+            context.verify_mode = ssl.CERT_REQUIRED if 'must' in h else ssl.CERT_OPTIONAL
         self.sock = context.wrap_socket(self.sock, server_side=True)
         self.file = self.sock.makefile('rb')
         self.tls = True
@@ -72,6 +73,9 @@ class Talk:
             offers.append('AUTH ' + h['auth'].replace(',', ' '))
         for i, offer in enumerate(['hop'] + offers):
             self.say('250%s%s' % ('-' if i < len(offers) else ' ', offer))
+        if h.get('starttls') == 'early' and not self.tls:
+            self.say('220 go')
+            self.secure()
 
     def starttls(self):
         how = self.hop.get('starttls')
@@ -156,6 +160,8 @@ class Talk:
             if line.startswith('Subject: '):
                 subject = line[9:]
         tell(self.hop['name'], 'took', subject)
+        while 'hold' in self.hop and not os.path.exists(self.hop['hold']):
+            time.sleep(.02)
         self.say('250 2.0.0 taken')
 
     def command(self, line):
@@ -171,7 +177,7 @@ class Talk:
                 self.say('501 5.0.0 given up')
         elif verb == 'MAIL':
             tell(self.hop['name'], 'mail', line)
-            code = self.hop.get('mail', '250')
+            code = self.hop.get('mail' if self.tls or 'clearly' not in self.hop else 'clearly', '250')
             self.say(code + (' ok' if code == '250' else ' 5.7.1 you may not'))
         elif verb == 'DATA':
             self.data()

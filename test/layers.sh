@@ -25,7 +25,7 @@ layers='
 	proxy: address
 	pickup: spool message log policy
 	relay: hello dest outcome route spool report journal mime message config settings auth address conn tls log
-	hello: settings auth digest log
+	hello: outcome mime settings message auth digest log
 	dest: outcome route config spool message log address
 	drop: outcome spool message config disk log policy names
 	outcome: spool report message config disk log policy

@@ -107,12 +107,14 @@ S: 250 AUTH PLAIN LOGIN
 E:
 E
 peer strict.t
+how='tls opportunistic'
+! "$SMTPD" -V | grep -q 'without TLS' || how=
 cat >strict.conf <<E
 resolver 127.0.0.1:1
 server s {
     general { listen 127.0.0.1:0; hostname mail.here.example; mailroot strict }
     access { relay only 127.0.0.1 }
-    delivery { smart-host [127.0.0.1]:$PEER; authenticate any jones password }
+    delivery { smart-host [127.0.0.1]:$PEER; authenticate any jones password; $how }
     domain here.example default
 }
 E

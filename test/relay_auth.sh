@@ -38,9 +38,9 @@ hop best.plain 'authenticate any jones password' "$tls auth=CRAM-MD5,LOGIN,PLAIN
 hop only.login 'authenticate login jones password' "$tls auth=PLAIN,LOGIN,SCRAM-SHA-256"
 hop after.tls 'authenticate any jones password' "$tls auth=PLAIN clear=no"
 hop clear.off 'tls off; authenticate any jones password' "password=$secret auth=LOGIN,PLAIN"
-hop clear.plain 'authenticate any jones password' "password=$secret auth=LOGIN,PLAIN"
-hop clear.scram 'authenticate any jones password' "password=$secret auth=PLAIN,SCRAM-SHA-256"
-hop stripped.plain 'authenticate any jones password' "$tls auth=PLAIN starttls=refuse"
+hop clear.plain 'tls opportunistic; authenticate any jones password' "password=$secret auth=LOGIN,PLAIN"
+hop clear.scram 'tls opportunistic; authenticate any jones password' "password=$secret auth=PLAIN,SCRAM-SHA-256"
+hop stripped.plain 'tls opportunistic; authenticate any jones password' "$tls auth=PLAIN starttls=refuse"
 hop bad.unsigned 'authenticate any jones password' "$tls auth=SCRAM-SHA-256 scram=unsigned"
 hop bad.forged 'authenticate any jones password' "$tls auth=SCRAM-SHA-256 scram=forged"
 hop bad.malformed 'authenticate any jones password' "$tls auth=SCRAM-SHA-256 scram=malformed"
@@ -158,12 +158,12 @@ grep -q "smtpd.conf:[0-9]*: authenticate: the password in 'wrong' cannot be used
 
 # By MX: the certificate is to be for the name in it; and nobody there is told of the account at our smart host.
 tools dnsd
-certify mx root host.mx.test
+certify mx root host.mx.test host.own.test
 chmod 600 wrong
 spawn mx python3 "$TEST/hop.py" "mx user=jones auth=PLAIN cert=mx.pem password=$secret"
 wait_for "grep -q ' is at ' mx.log"
 port=$(sed -n 's/^mx is at .*://p' mx.log)
-printf '%s\n' 'mx.test 60 MX 10 host.mx.test' 'own.test 60 MX 10 host.mx.test' 'host.mx.test 60 A 127.0.0.1' 'a.test 60 A 127.0.0.1' >zone
+printf '%s\n' 'mx.test 60 MX 10 host.mx.test' 'own.test 60 MX 10 host.own.test' 'host.own.test 60 A 127.0.0.1' 'spoofed.test 60 MX 10 host.mx.test' 'host.mx.test 60 A 127.0.0.1' 'a.test 60 A 127.0.0.1' >zone
 spawn dnsd "$dnsd" zone
 wait_for "grep -q 'listening on' dnsd.log"
 cat >mx.conf <<E
@@ -174,20 +174,23 @@ server s {
     access { relay only 127.0.0.1 }
     delivery { ca-file root.pem; tls verified; port $port; smart-host [127.0.0.1]:1; direct-first yes; authenticate any jones password }
     domain own.test remote { authenticate any jones password }
+    domain spoofed.test remote { authenticate any jones password }
     domain here.test default
 }
 E
 start_server mx.conf
 {
 	echo EHLO x
-	for i in mx.test own.test a.test; do printf '%s\n' 'MAIL FROM:<s@here.test>' "RCPT TO:<u@$i>" DATA "Subject: $i" '' x .; done
+	for i in mx.test own.test a.test spoofed.test; do printf '%s\n' 'MAIL FROM:<s@here.test>' "RCPT TO:<u@$i>" DATA "Subject: $i" '' x .; done
 	echo QUIT
 } | say >said
 for i in mx.test own.test; do
-	wait_for "grep -q ' relayed server=\"s\" to=<u@$i> host=host.mx.test.*verified\"' server.log"
+	wait_for "grep -q ' relayed server=\"s\" to=<u@$i> host=host.$i\[.*verified\"' server.log"
 	grep -q "^mx took $i" mx.log || fail "$i has not arrived"
 done
-is "$(grep '^mx tls' mx.log | sort -u)" 'mx tls TLSv1.3 name=host.mx.test client=no' 'SNI, by MX'
+is "$(grep '^mx tls' mx.log | sort -u)" 'mx tls TLSv1.3 name=host.mx.test client=no
+mx tls TLSv1.3 name=host.own.test client=no' 'SNI, by MX'
+wait_for "grep -q 'destination=spoofed.test .*ostname mismatch; our password is for another name, and an MX leads here: .* smart-host .HOST.' server.log"
 is "$(grep -c '^mx auth PLAIN jones yes' mx.log)" 1 'where we have said who we are'
 wait_for "grep -q 'destination=a.test .*ostname mismatch' server.log"
 stop_server

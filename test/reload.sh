@@ -147,7 +147,7 @@ send b@slow.example
 taken b@slow.example
 ! grep -q 'to=<a@' sink.log || fail 'two have the same in hand'
 end peer1 TERM 20
-wait_for 'grep -q "deferred .*to=<a@silent" server.log'
+wait_for 'grep -q "destination=silent.example .*waiting=1" server.log'     # back in the queue, for where it goes by now
 kill -s USR1 "$(cat server.pid)"
 taken a@silent.example; taken a@slow.example
 turn
