@@ -253,14 +253,14 @@ const struct setting settings[] = {
 	  "so that nobody else is told the password; and where an MX leads out of the domain that is written as smart-host, "
 	  "the certificate is to be for that domain: write such a host in brackets. A password that is refused returns no mail: it waits, "
 	  "and the postmaster gets a mail about it, one in a day." },
-	{ DELIVERY, WORD, "tls", S(tls_policy), "opportunistic", 0, 0, "off opportunistic required verified",
+	{ DELIVERY, WORD, "tls", S(tls_policy), "", 0, 0, "off opportunistic required verified",
 	  "Delivery: Outbound Security, TLS encryption",
 	  "Whether mail to others goes by TLS: 'opportunistic', by STARTTLS where it is offered, whatever the certificate, and in clear where it is not, "
 	  "or comes to nothing; 'required', or not at all; 'verified', and only to a host whose certificate is believed (ca-file) and is for its name: "
 	  "as smart-host has it, or as the MX has it, which is as good as the DNS is; of an address in brackets it is the address; "
 	  "'off', always in clear. On port 465 TLS comes first, without STARTTLS, unless it is off. What fails waits, and is tried again. "
 	  "At the server's smart host mail for a domain with a 'tls' of its own has the stricter of the two. "
-	  "A program built without OpenSSL can only say 'off', and does not look for STARTTLS." },
+	  "The default is 'opportunistic', and where 'authenticate' stands 'verified'. A program built without OpenSSL can only say 'off', and does not look for STARTTLS." },
 	{ DELIVERY, TEXT, "ca-file", S(ca_file), "", 0, 0, NULL,
 	  "not in the model",
 	  "A file of certificates in PEM, of those who are believed where TLS is 'verified', instead of those that the system believes; "

@@ -131,7 +131,7 @@ conf secrets <<E
     $general/secrets }
     delivery { smart-host [127.0.0.1]; authenticate any jones password }
     domain here.example default
-    domain there.example remote { smart-host [127.0.0.1]; authenticate plain smith open }
+    domain there.example remote { smart-host [127.0.0.1]; authenticate any smith open }
 E
 (umask 077; echo x >password; echo y >open); chmod 644 open
 check 78 -f secrets.conf

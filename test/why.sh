@@ -254,7 +254,7 @@ server hold {
 }
 END
 # end_of RCPT: what is said of him from the domain on, but for TLS.
-end_of() { "$SMTPD" -f hold.conf why '<>' "$1" 127.0.0.1 localhost >said 2>&1; sed '1,/nobody needs a name/d; /^  tls /,/^      /d' said; }
+end_of() { "$SMTPD" -f hold.conf why '<>' "$1" 127.0.0.1 localhost >said 2>&1; sed '1,/nobody needs a name/d' said | awk '/^  [^ ]/ { tls = /^  tls / } !tls'; }
 is "$(end_of q@a.example | tail -n 6)" '  hold (hold.conf:6)
       would wait until its host asks for it by ETRN
   smart-host (default)
