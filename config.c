@@ -473,7 +473,7 @@ check_without_tls(struct reading *r, const struct account *a, const struct hop *
 {
 	if (tls_built || policy == TLS_OFF)
 		return;
-	if (a != NULL && !(a->mechanisms & MECH_SCRAM))
+	if (a != NULL && a->file != NULL && !(a->mechanisms & MECH_SCRAM))
 		complain_at(r, &a->place, "authenticate: this program was built without OpenSSL, so a password can only be said in clear: "
 		    "say 'tls off' if that is meant, or allow scram-sha-256");
 	for (; h != NULL; h = h->next)

@@ -164,7 +164,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:3: tls: 'sometimes' is none of: off opportunistic required verified\n"
 	  "c.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
-	{ SERVER HOME "delivery { authenticate any jones\n}\ndomain a.example remote { authenticate plain md5 jones file }\n"
+	{ SERVER HOME "delivery { authenticate any jones\n}\ndomain a.example remote { authenticate any md5 jones file }\n"
 	  "domain b.example remote { smart-host b; authenticate any \"\" file }\n}\n",
 	  "c.conf:3: authenticate: wants how (any plain login scram-sha-256 xoauth2), a user, and the file of his password\n"
 	  "c.conf:5: authenticate: 'md5' is none of: any plain login scram-sha-256 xoauth2\n"
