@@ -13,11 +13,13 @@
  *   -s N      bytes of a message (1024)                 -r N      recipients of a message (1)
  *   -m N      messages per connection; 0: no limit (1)  -P        pipelining: MAIL, RCPT ..., DATA in one write
  *   -f from   sender (load@client.test)                 -t to     recipient, %d is its number (u%d@bench.test)
- *   -u N      recipient numbers go from 0 to N-1 and begin again, from message to message (20)
+ *   -u N      recipient numbers go from 0 to N-1 and begin again, from message to message (20); so do those of -A, from
+ *             connection to connection
  *   -D dir    (repeatable) mail is delivered here: wait until all these have grown by the number of messages
  *   -R        ... by the number of messages times recipients
  *   -T        STARTTLS on each connection, by a new handshake; whose certificate it is, is not looked at (built with
  *             OpenSSL: cc -DWITH_OPENSSL ... -lssl -lcrypto)
+ *   -A who:password   AUTH PLAIN after EHLO (under -T: the second one); %d in who is a number: see -u
  *   -E        no message: QUIT after EHLO, and what is counted as a message is a session
  *   -C pid    the server, for the CPU time of it and its descendants (where /proc has it)
  *   -G dir    the same, from the cpuacct control group it runs in
@@ -62,15 +64,15 @@ typedef void SSL;
 #define LINE_WIDTH	78	/* of a content line, with CRLF */
 
 /* What a session waits for.  All but CLOSED, IDLE: the reply to the thing of that name. */
-enum stage { CLOSED, GREETING, HELLO, STARTTLS, HANDSHAKE, MAIL, RCPT, DATA, DOT, QUIT, IDLE };
+enum stage { CLOSED, GREETING, HELLO, STARTTLS, HANDSHAKE, AUTH, MAIL, RCPT, DATA, DOT, QUIT, IDLE };
 
 static const struct {
 	const char *name;
 	int code;			/* the only reply that lets the session go on */
 } wanted[] = {
 	{ "", 0 }, { "connecting", 220 }, { "EHLO", 250 }, { "STARTTLS", 220 },
-	{ "the handshake", 0 }, { "MAIL", 250 }, { "RCPT", 250 }, { "DATA", 354 },
-	{ "the final dot", 250 }, { "QUIT", 221 }, { "nothing", 0 }
+	{ "the handshake", 0 }, { "AUTH", 235 }, { "MAIL", 250 }, { "RCPT", 250 },
+	{ "DATA", 354 }, { "the final dot", 250 }, { "QUIT", 221 }, { "nothing", 0 }
 };
 
 struct session {
@@ -79,6 +81,7 @@ struct session {
 	const char *out;		/* still to be written, from a text shared by all; `left' is how much */
 	size_t left;
 	const char *envelope;		/* its part not yet said, when not pipelining */
+	long number;			/* of the connection */
 	long answers;			/* RCPT replies to come */
 	long carried;			/* messages begun on this connection */
 	double begun;			/* MAIL was written; with -E, the connection was begun */
@@ -87,7 +90,7 @@ struct session {
 	size_t column;			/* the bytes of that line so far */
 };
 
-static const char *from = "load@client.test", *to = "u%d@bench.test", *cgroup, *dirs[DIRS_MAX];
+static const char *from = "load@client.test", *to = "u%d@bench.test", *account, *cgroup, *dirs[DIRS_MAX];
 static long session_count = 1, messages = 100, size = 1024, recipients = 1, per_connection = 1, users = 20, server_pid;
 static long idle;			/* connections to hold; 0: send mail */
 static int ndirs, file_per_recipient, pipelining, human, start, secure, empty;
@@ -96,6 +99,7 @@ static struct sockaddr_in server;
 static struct session *sessions;
 static struct pollfd *polls;		/* one for each session, in their order */
 static char **envelopes;		/* MAIL, RCPT ..., DATA, by the number of the first recipient */
+static char **logins;			/* AUTH PLAIN, by the number of the account */
 static char *content;			/* a message as it goes over the wire, with the final dot */
 static size_t content_length;
 static double *latencies;		/* of the accepted messages, in seconds */
@@ -155,6 +159,34 @@ make_envelope(long first)
 		end += sprintf(end, ">\r\n");
 	}
 	strcpy(end, "DATA\r\n");
+	return text;
+}
+
+/* AUTH PLAIN for the account of this number: NUL who NUL password, in base64. */
+static char *
+make_login(long number)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *password = strchr(account, ':'), *mark = strstr(account, "%d");
+	char *plain = reserve(1, strlen(account) + 40), *text = reserve(2, strlen(account) + 40), *end = text;
+	int before = mark && mark < password ? (int)(mark - account) : (int)(password - account);
+	size_t length, i;
+
+	length = (size_t)sprintf(plain + 1, "%.*s", before, account) + 1;
+	if (account + before != password)
+		length += (size_t)sprintf(plain + length, "%ld%.*s", number, (int)(password - mark - 2), mark + 2);
+	length += 1 + (size_t)sprintf(plain + length + 1, "%s", password + 1);
+	end += sprintf(end, "AUTH PLAIN ");
+	for (i = 0; i < length; i += 3) {
+		unsigned long bits = ((unsigned long)(plain[i] & 255) << 16) | (plain[i + 1] & 255) << 8 | (plain[i + 2] & 255);
+
+		*end++ = digits[bits >> 18];
+		*end++ = digits[bits >> 12 & 63];
+		*end++ = i + 1 < length ? digits[bits >> 6 & 63] : '=';
+		*end++ = i + 2 < length ? digits[bits & 63] : '=';
+	}
+	strcpy(end, "\r\n");
+	free(plain);
 	return text;
 }
 
@@ -329,7 +361,7 @@ session_open(struct session *s)
 	memset(s, 0, sizeof *s);
 	s->stage = GREETING;
 	s->begun = now();
-	claimed++;
+	s->number = claimed++;
 	s->fd = socket(AF_INET, SOCK_STREAM, 0);
 	if (s->fd < 0 || fcntl(s->fd, F_SETFL, O_NONBLOCK) < 0
 	    || setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0
@@ -350,6 +382,18 @@ session_accepted(struct session *s)
 		session_say(s, QUIT, "QUIT\r\n", 6);
 }
 
+/* The server knows who we are. */
+static void
+session_begin(struct session *s)
+{
+	if (idle)
+		s->stage = IDLE;
+	else if (empty)
+		session_say(s, QUIT, "QUIT\r\n", 6);
+	else
+		session_mail(s, s->number);
+}
+
 /* The reply we waited for has come, and it is the right one. */
 static void
 session_advance(struct session *s)
@@ -361,12 +405,13 @@ session_advance(struct session *s)
 	case HELLO:
 		if (secure && s->tls == NULL)
 			session_say(s, STARTTLS, "STARTTLS\r\n", 10);
-		else if (idle)
-			s->stage = IDLE;
-		else if (empty)
-			session_say(s, QUIT, "QUIT\r\n", 6);
+		else if (account)
+			session_say(s, AUTH, logins[s->number % users], strlen(logins[s->number % users]));
 		else
-			session_mail(s, claimed - 1);
+			session_begin(s);
+		break;
+	case AUTH:
+		session_begin(s);
 		break;
 	case STARTTLS:
 		session_handshake(s);
@@ -709,6 +754,9 @@ take_option(int c, char *word)
 	case 'u': users = number(word, 1, 100000); break;
 	case 'P': pipelining = 1; break;
 	case 'T': secure = 1; break;
+	case 'A': if (strchr(word, ':') == NULL)
+			die(64, word, "is not who:password");
+		account = word; break;
 	case 'E': empty = 1; break;
 	case 'R': file_per_recipient = 1; break;
 	case 'f': from = word; break;
@@ -749,10 +797,14 @@ make_ready(void)
 	polls = reserve((size_t)session_count, sizeof *polls);
 	latencies = reserve((size_t)messages, sizeof *latencies);
 	envelopes = reserve((size_t)users, sizeof *envelopes);
+	logins = reserve((size_t)users, sizeof *logins);
 	for (i = 0; i < session_count; i++)
 		sessions[i].fd = -1;
-	for (i = 0; i < users; i++)
+	for (i = 0; i < users; i++) {
 		envelopes[i] = make_envelope(i);
+		if (account)
+			logins[i] = make_login(i);
+	}
 	make_content();
 }
 
@@ -765,7 +817,7 @@ main(int argc, char **argv)
 	server.sin_port = htons(25);
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	give_up = now() + 60;
-	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:gTE")) != -1)
+	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:gTEA:")) != -1)
 		take_option(c, optarg);
 	if (start ? optind == argc : optind < argc)
 		die(64, "command", start ? "there is none to start" : "this one is not asked for");
