@@ -5,7 +5,7 @@
 # make TLS=no     leaves OpenSSL out, though it is there
 # make install    PREFIX=/usr/local DESTDIR=; install-sendmail: and its other names
 .POSIX:
-.PHONY: run test bench install install-sendmail clean
+.PHONY: run test unit bench install install-sendmail clean
 
 CC      = cc
 CFLAGS  = -O2
@@ -95,8 +95,10 @@ $(OBJ): smtpd.h
 run: smtpd
 	./smtpd -u "$$(id -u)"
 
-test: smtpd test/smtpd-test test/ask $(UNIT) $(TOOL)
+test: unit
 	sh test/run
+
+unit: smtpd test/smtpd-test test/ask $(UNIT) $(TOOL)
 
 test/unit_log: test/unit_log.c
 test/unit_address: test/unit_address.c
