@@ -168,7 +168,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "domain b.example remote { smart-host b; authenticate any \"\" file }\n}\n",
 	  "c.conf:3: authenticate: wants how (any plain login scram-sha-256 xoauth2), a user, and the file of his password\n"
 	  "c.conf:5: authenticate: 'md5' is none of: any plain login scram-sha-256 xoauth2\n"
-	  "c.conf:6: authenticate: wants how *\nc.conf:3: authenticate: there is no smart-host *" },
+	  "c.conf:6: authenticate: wants how *\nc.conf:3: authenticate: there is no smart-host *\n" },
 	{ SERVER HOME "delivery { authenticate any jones file }\n}\n",
 	  "c.conf:3: authenticate: there is no smart-host that could ask who we are\n" },
 	{ SERVER HOME "delivery { smart-host a }\ndomain b.example remote { tls off; authenticate any jones file }\n}\n",
@@ -243,7 +243,7 @@ said_is(const char *said, const char *patterns)
 	char got[1000], want[1000];
 	size_t n, m;
 
-	for (; *patterns != '\0'; said += n + 1, patterns += m + 1) {
+	for (; *patterns != '\0'; said += n + 1, patterns += m + (patterns[m] == '\n')) {
 		if (strcmp(patterns, "*") == 0)
 			return true;
 		n = strcspn(said, "\n");
