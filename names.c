@@ -168,7 +168,8 @@ ours(const struct domain *d, const char *address)
 	return d != NULL;
 }
 
-bool
+/* Harmless as the name of a folder? */
+static bool
 names_plain(const char *name, size_t n)
 {
 	size_t i = 0;

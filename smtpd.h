@@ -1321,7 +1321,6 @@ void names_free(struct names *n);		/* idempotent on NULL */
 const char *names_find(const struct names *n, const char *address);
 const struct alias *names_alias(const struct names *n, const char *address);
 bool names_postmaster(const char *address);	/* RFC 5321 4.5.1: he is always there */
-bool names_plain(const char *name, size_t n);	/* harmless as the name of a folder */
 
 /* ---- settings.c: the table of directives ------------------------------------ */
 
@@ -1392,8 +1391,6 @@ int view_fill(struct view *v, long most);
 /* 1 and the next one, which entry_free gives back; 0 there is no more. */
 int view_next(struct view *v, struct entry *e);
 void view_close(struct view *v);
-/* One message of a folder (see config_folder): 1, or 0 it is not there. */
-int entry_read(struct entry *e, const char *folder, const struct id *id, const char *end);
 void entry_free(struct entry *e);
 /* Why this open recipient has not got it yet, by the note; or "". */
 const char *entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE]);

@@ -48,7 +48,8 @@ note_load(struct entry *e, const char *folder)
 		close(fd);
 }
 
-int
+/* One message of a folder (see config_folder): 1, or 0 it is not there. */
+static int
 entry_read(struct entry *e, const char *folder, const struct id *id, const char *end)
 {
 	int fd = open_beside(folder, id, end);
