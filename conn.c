@@ -43,6 +43,12 @@ conn_open(struct conn *c, int fd, int to)
 	c->to = to;
 }
 
+bool
+conn_piped(const struct conn *c)
+{
+	return c->fd != c->to;
+}
+
 static void
 in_free(struct conn *c)
 {

@@ -121,7 +121,7 @@ failures_many(const struct session *s)
 int
 login_mechanisms(const struct session *s)
 {
-	if (s->conf->passwords == NULL || s->account != NULL || s->conn.fd != s->conn.to ||
+	if (s->conf->passwords == NULL || s->account != NULL || conn_piped(&s->conn) ||
 	    (s->conn.tls == NULL && !s->conf->clear_text_passwords))
 		return 0;
 	return s->conf->authenticate & (MECH_PLAIN | MECH_LOGIN | MECH_SCRAM);
@@ -130,7 +130,7 @@ login_mechanisms(const struct session *s)
 bool
 login_needed(const struct session *s)
 {
-	return s->account == NULL && s->conn.fd == s->conn.to && (s->submission || !(s->conf->authenticate & MECH_ANONYMOUS));
+	return s->account == NULL && !conn_piped(&s->conn) && (s->submission || !(s->conf->authenticate & MECH_ANONYMOUS));
 }
 
 void

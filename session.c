@@ -48,18 +48,11 @@
 
 /* ---- verbs ---------------------------------------------------------------------------- */
 
-/* Does it come from a program of this system, by two pipes? */
-static bool
-piped(const struct session *s)
-{
-	return s->conn.fd != s->conn.to;
-}
-
 /* ATRN and TURN are for those who can say who they are. */
 static bool
 offers(const struct session *s, int extension)
 {
-	if (extension == EXT_STARTTLS && (s->conf->tls == NULL || s->conn.tls != NULL || piped(s)))
+	if (extension == EXT_STARTTLS && (s->conf->tls == NULL || s->conn.tls != NULL || conn_piped(&s->conn)))
 		return false;
 	if (extension == EXT_AUTH && login_mechanisms(s) == 0)
 		return false;
@@ -365,7 +358,7 @@ do_data(struct session *s, const struct verb *v, char *argument)
 static enum reply
 must_first(const struct session *s)
 {
-	if (s->conf->require_tls && s->conn.tls == NULL && !piped(s))
+	if (s->conf->require_tls && s->conn.tls == NULL && !conn_piped(&s->conn))
 		return R_TLS_FIRST;
 	return login_needed(s) ? R_AUTH_FIRST : R_READY;
 }
@@ -373,8 +366,9 @@ must_first(const struct session *s)
 static void
 do_bdat(struct session *s, const struct verb *v, char *argument)
 {
-	receive_bdat(s, argument, s->state == RCPT || s->state == CHUNKS ? R_READY :
-	    must_first(s) != R_READY ? must_first(s) : order_refusal(s, v));
+	enum reply first = must_first(s);
+
+	receive_bdat(s, argument, s->state == RCPT || s->state == CHUNKS ? R_READY : first != R_READY ? first : order_refusal(s, v));
 }
 
 static void
@@ -571,6 +565,7 @@ command(struct session *s, char *line, size_t n)
 	size_t length = strcspn(line, " \t");
 	const struct verb *v = verb_find(s, line, length);
 	bool nul = strlen(line) != n;
+	enum reply first;
 
 	show_command(s, v, line, n);
 	while (n > 0 && (line[n - 1] == ' ' || line[n - 1] == '\t'))
@@ -580,8 +575,8 @@ command(struct session *s, char *line, size_t n)
 		reply(s, R_NUL);
 	else if (v == NULL)
 		reply(s, R_UNKNOWN);
-	else if (!v->open && must_first(s) != R_READY)
-		reply(s, must_first(s));
+	else if (!v->open && (first = must_first(s)) != R_READY)
+		reply(s, first);
 	else if (!(v->states & IN(s->state)))
 		reply(s, order_refusal(s, v));
 	else if (v->bare && *line != '\0')

@@ -976,6 +976,7 @@ const char *tls_cipher(const struct tls *t);
 
 void conn_open(struct conn *c, int fd, int to);	/* takes the first descriptor */
 void conn_close(struct conn *c);		/* idempotent */
+bool conn_piped(const struct conn *c);		/* from a program of this system, by two pipes? */
 /* It is the other's from now on, with what it has received and not yet sent. */
 void conn_move(struct conn *to, struct conn *from);
 void conn_want(const struct conn *c, bool reading, struct pollfd *slot);
