@@ -61,12 +61,6 @@ say(enum finding v, const struct place *p, const char *format, ...)
 	fflush(stdout);
 }
 
-static const struct place *
-place_of(const struct server *s, enum block b, const char *name)
-{
-	return config_said(b == DOMAIN ? s->home->said : s->said, b, name, b == DOMAIN ? &s->home->place : &s->place);
-}
-
 /* ---- folders ------------------------------------------------------------------- */
 
 /* 1: it is there, and ours to use; 0: it is not, and can be made; -1 and why. */
@@ -183,7 +177,7 @@ moves_work(const struct server *s)
 {
 	static const enum folder way[] = { QUEUE, BADMAIL, PICKUP, SORTTEMP, DROP };
 	char folder[FOLDER_SIZE], at[PATH_SIZE], next[PATH_SIZE];
-	const struct place *p = place_of(s, GENERAL, "mailroot");
+	const struct place *p = server_place(s, GENERAL, "mailroot");
 	int before = faults;
 
 	config_folder(s, SORTTEMP, folder);
@@ -200,7 +194,7 @@ moves_work(const struct server *s)
 		else if (errno == EXDEV && way[i] == DROP)
 			say(NOTE, p, "%s is on another file system than Queue: mail is copied there, which takes longer", folder);
 		else
-			say(FAULT, way[i] == BADMAIL ? place_of(s, MESSAGES, "badmail") : p, "%s: a file cannot be moved there: %s: "
+			say(FAULT, way[i] == BADMAIL ? server_place(s, MESSAGES, "badmail") : p, "%s: a file cannot be moved there: %s: "
 			    "all folders but Drop must be on one file system, and ours", folder, strerror(errno));
 		if (faults == before && disk_folder(folder) == -1)
 			say(FAULT, p, "%s: the folder cannot be synced: %s: no message would be safe", folder, strerror(errno));
@@ -213,7 +207,7 @@ static void
 check_room(const struct server *s)
 {
 	char folder[FOLDER_SIZE], text[SIZE_TEXT];
-	const struct place *p = place_of(s, GENERAL, "mailroot");
+	const struct place *p = server_place(s, GENERAL, "mailroot");
 	long long room, used;
 
 	config_folder(s, QUEUE, folder);
@@ -226,7 +220,7 @@ check_room(const struct server *s)
 		say(OK, p, "on the disk of %s are %s octets free", folder, text_size(text, room));
 	config_folder(s, DROP, folder);
 	if ((used = disk_usage(folder)) > s->home->quota)
-		say(FAULT, place_of(s, DOMAIN, "quota"), "%s holds %s octets, more than its quota, and recipients get 452: collect the mail, "
+		say(FAULT, server_place(s, DOMAIN, "quota"), "%s holds %s octets, more than its quota, and recipients get 452: collect the mail, "
 		    "or raise the quota", folder, text_size(text, used));
 	config_folder(s, BADMAIL, folder);
 	if ((used = disk_usage(folder)) > s->badmail_limit[0])
@@ -243,7 +237,7 @@ check_log(const struct server *s)
 		return;
 	snprintf(path, sizeof path, "%s%s%s", *name == '/' ? "" : s->mailroot, *name == '/' ? "" : "/", name);
 	if (folder_ready(path, why, sizeof why) == -1)
-		say(FAULT, place_of(s, GENERAL, "log"), "log: %s", why);
+		say(FAULT, server_place(s, GENERAL, "log"), "log: %s", why);
 	else
 		say(OK, NULL, "log folder %s can be used", path);
 }
@@ -257,14 +251,14 @@ check_folders(const struct server *s)
 	int ready = check_mailroot(s, why, sizeof why), answer, missing = 0;
 
 	if (ready == -1)
-		say(FAULT, place_of(s, GENERAL, "mailroot"), "%s", why);
+		say(FAULT, server_place(s, GENERAL, "mailroot"), "%s", why);
 	if (ready == 0)
 		say(OK, NULL, "mailroot %s is not there, and will be made%s%s", s->mailroot, relative ? " in " : "", relative ? here : "");
 	if (ready != 1)
 		return;
 	for (int f = 0; f < FOLDERS; f++) {
 		config_folder(s, (enum folder)f, folder);
-		p = f == DROP ? place_of(s, DOMAIN, "drop") : f == BADMAIL ? place_of(s, MESSAGES, "badmail") : place_of(s, GENERAL, "mailroot");
+		p = f == DROP ? server_place(s, DOMAIN, "drop") : f == BADMAIL ? server_place(s, MESSAGES, "badmail") : server_place(s, GENERAL, "mailroot");
 		if ((answer = folder_ready(folder, why, sizeof why)) == -1)
 			say(FAULT, p, "%s", why);
 		ready = answer < ready ? answer : ready;
@@ -607,12 +601,12 @@ check_client(const struct server *s)
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
 		check_account(d->account, d->tls_policy);
 	if (tls_built && s->ca_file == NULL && config_verifies(s) && !tls_store())
-		say(FAULT, place_of(s, DELIVERY, "ca-file"), "ca-file: TLS is to be 'verified', and this system has no certificates to believe: "
+		say(FAULT, server_place(s, DELIVERY, "ca-file"), "ca-file: TLS is to be 'verified', and this system has no certificates to believe: "
 		    "install its package of them (ca-certificates), or say in which file they are");
 	if (s->ca_file == NULL && s->own_certificate == NULL)
 		return;
 	if ((c = tls_client(s->own_certificate, s->ca_file, why, sizeof why)) == NULL)
-		say(FAULT, s->own_certificate ? &s->own_certificate->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
+		say(FAULT, s->own_certificate ? &s->own_certificate->place : server_place(s, DELIVERY, "ca-file"), "%s", why);
 	else
 		say(OK, NULL, "\"%s\" has what it needs for TLS to others", s->name);
 	tls_context_free(c);
@@ -621,7 +615,7 @@ check_client(const struct server *s)
 static void
 check_domains(const struct server *s)
 {
-	check_hops(s, s->smart_host, place_of(s, DELIVERY, "smart-host"));
+	check_hops(s, s->smart_host, server_place(s, DELIVERY, "smart-host"));
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
 		if (d->kind == DOMAIN_REMOTE && d->smart_host != NULL)
 			check_hops(s, d->smart_host, config_said(d->said, DOMAIN, "smart-host", &d->place));
@@ -688,7 +682,7 @@ check_start(const struct server *s)
 static void
 check_passwords(const struct server *s)
 {
-	const struct place *p = place_of(s, ACCESS, "passwords");
+	const struct place *p = server_place(s, ACCESS, "passwords");
 	char why[2 * WORDS_SIZE];
 	struct stat st;
 	long n;

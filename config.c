@@ -419,9 +419,11 @@ config_said(const struct place *said, enum block block, const char *name, const 
 	return otherwise;
 }
 
-static const struct place *
-place_of(const struct server *s, enum block block, const char *name)
+const struct place *
+server_place(const struct server *s, enum block block, const char *name)
 {
+	if (block == DOMAIN)
+		return config_said(s->home->said, block, name, &s->home->place);
 	return config_said(s->said, block, name, &s->place);
 }
 
@@ -581,7 +583,7 @@ static void
 check_log(struct reading *r, const struct server *s)
 {
 	static const char *const mine[] = { "log-fields", "log-local-time" };
-	const struct place *where = place_of(s, GENERAL, "log");
+	const struct place *where = server_place(s, GENERAL, "log");
 
 	if (s->log.format == LOG_NONE)
 		return;
@@ -592,14 +594,14 @@ check_log(struct reading *r, const struct server *s)
 		if (t->log.format != LOG_NONE && s->log.folder[0] == '/' && strcmp(t->log.folder, s->log.folder) == 0)
 			complain_at(r, where, "log: '%s' is server \"%s\"'s already; each has its own", text_shown(s->log.folder), text_shown(t->name));
 	for (size_t i = 0; s->log.format != LOG_W3C && i < sizeof mine / sizeof *mine; i++)
-		if (place_of(s, GENERAL, mine[i]) != &s->place)
-			complain_at(r, place_of(s, GENERAL, mine[i]), "%s: only a w3c log can choose", mine[i]);
+		if (server_place(s, GENERAL, mine[i]) != &s->place)
+			complain_at(r, server_place(s, GENERAL, mine[i]), "%s: only a w3c log can choose", mine[i]);
 }
 
 static void
 check_copy_to(struct reading *r, struct server *s)
 {
-	const struct place *where = place_of(s, MESSAGES, "ndr-copy-to");
+	const struct place *where = server_place(s, MESSAGES, "ndr-copy-to");
 	struct path to;
 
 	if (s->ndr_copy_to == NULL || s->home == NULL)
@@ -625,7 +627,7 @@ check_order(struct reading *r, const struct server *s)
 	};
 
 	for (size_t i = 0; i < sizeof hidden / sizeof *hidden; i++) {
-		const struct place *where = place_of(s, hidden[i].block, hidden[i].name);
+		const struct place *where = server_place(s, hidden[i].block, hidden[i].name);
 
 		if (hidden[i].value > hidden[i].limit && hidden[i].value != UNLIMITED && where != &s->place)
 			complain_at(r, where, "%s is more than %s, so it would never come to that; lower it", hidden[i].name, hidden[i].other);
@@ -639,9 +641,9 @@ check_tls(struct reading *r, struct server *s)
 	if (s->own_certificate != NULL && s->own_certificate->next != NULL)
 		complain_at(r, &s->own_certificate->next->place, "certificate: in delivery there is one, for all whom we connect to");
 	if (s->ca_file != NULL && !tls_built)
-		complain_at(r, place_of(s, DELIVERY, "ca-file"), "ca-file: this program was built without OpenSSL, so it cannot do TLS; see README");
+		complain_at(r, server_place(s, DELIVERY, "ca-file"), "ca-file: this program was built without OpenSSL, so it cannot do TLS; see README");
 	if (s->ca_file == NULL && r->config->chroot != NULL && config_verifies(s))
-		complain_at(r, place_of(s, DELIVERY, "ca-file"), "ca-file: with 'chroot' it has to be said who is believed where TLS is 'verified' "
+		complain_at(r, server_place(s, DELIVERY, "ca-file"), "ca-file: with 'chroot' it has to be said who is believed where TLS is 'verified' "
 		    "(as it is where 'authenticate' stands, and no 'tls'): the system's certificates are out of reach");
 	if (s->certificates != NULL)
 		return;
@@ -650,10 +652,10 @@ check_tls(struct reading *r, struct server *s)
 		if (l->tls)
 			complain_at(r, &l->place, "listen: 'tls' needs a 'certificate CERT KEY' in access");
 	if (s->require_tls)
-		complain_at(r, place_of(s, ACCESS, "require-tls"), tls_built ? "require-tls: there is no 'certificate CERT KEY' in access" :
+		complain_at(r, server_place(s, ACCESS, "require-tls"), tls_built ? "require-tls: there is no 'certificate CERT KEY' in access" :
 		    "require-tls: this program was built without OpenSSL, so it cannot do TLS; see README");
 	if (s->client_authorities != NULL)
-		complain_at(r, place_of(s, ACCESS, "client-authorities"), "client-authorities: there is no 'certificate CERT KEY' in access");
+		complain_at(r, server_place(s, ACCESS, "client-authorities"), "client-authorities: there is no 'certificate CERT KEY' in access");
 }
 
 /* Those who must authenticate can, and those who can have a use for it. */
@@ -672,11 +674,11 @@ check_login(struct reading *r, struct server *s)
 			if (d->hold_accounts != NULL && d->hold)
 				complain_at(r, config_said(d->said, DOMAIN, "hold-accounts", &d->place), "hold-accounts: %s", need);
 		if (!(s->authenticate & MECH_ANONYMOUS))
-			complain_at(r, place_of(s, ACCESS, "authenticate"), "authenticate: without 'anonymous' it %s", need);
+			complain_at(r, server_place(s, ACCESS, "authenticate"), "authenticate: without 'anonymous' it %s", need);
 	} else if (!(s->authenticate & proofs))
-		complain_at(r, place_of(s, ACCESS, "passwords"), "passwords: 'authenticate' has no way to say one: plain, login or scram-sha-256");
+		complain_at(r, server_place(s, ACCESS, "passwords"), "passwords: 'authenticate' has no way to say one: plain, login or scram-sha-256");
 	else if (s->certificates == NULL && !s->clear_text_passwords)
-		complain_at(r, place_of(s, ACCESS, "passwords"), "passwords: nobody will be asked for one: there is no 'certificate' "
+		complain_at(r, server_place(s, ACCESS, "passwords"), "passwords: nobody will be asked for one: there is no 'certificate' "
 		    "for TLS, and 'clear-text-passwords' is no");
 }
 
@@ -702,14 +704,14 @@ check_server(struct reading *r, struct server *s)
 		if (strcmp(t->name, s->name) == 0)
 			complain_at(r, &s->place, "server \"%s\" stands on line %d already", text_shown(s->name), t->place.line);
 		if (strcmp(t->mailroot, s->mailroot) == 0)
-			complain_at(r, place_of(s, GENERAL, "mailroot"), "mailroot '%s' is server \"%s\"'s already; each has its own",
+			complain_at(r, server_place(s, GENERAL, "mailroot"), "mailroot '%s' is server \"%s\"'s already; each has its own",
 			    text_shown(s->mailroot), text_shown(t->name));
 	}
 	for (l = s->listen; l != NULL; l = l->next)
 		check_listeners(r, s, l);
 	check_tls_policy(r, s->said, DELIVERY, &s->tls_policy, TLS_OPPORTUNISTIC);
 	s->smart_tls_policy = tls_inherited(s, s->account);
-	check_without_tls(r, s->account, s->smart_host, place_of(s, DELIVERY, "smart-host"), s->tls_policy);
+	check_without_tls(r, s->account, s->smart_host, server_place(s, DELIVERY, "smart-host"), s->tls_policy);
 	for (d = s->domains; d != NULL; d = d->next) {
 		check_domain(r, s, d);
 		held |= d->hold ? EXT_ETRN : 0;
@@ -720,25 +722,25 @@ check_server(struct reading *r, struct server *s)
 		complain_at(r, &s->place, "server \"%s\" has no default domain; add 'domain NAME default'", text_shown(s->name));
 	else
 		check_home(r, s, s->home);
-	check_folder(r, place_of(s, MESSAGES, "badmail"), "badmail", s->badmail);
+	check_folder(r, server_place(s, MESSAGES, "badmail"), "badmail", s->badmail);
 	if (!domain_valid(s->hostname, strlen(s->hostname)))
-		complain_at(r, place_of(s, GENERAL, "hostname"), "hostname: '%s' is no host name", text_shown(s->hostname));
+		complain_at(r, server_place(s, GENERAL, "hostname"), "hostname: '%s' is no host name", text_shown(s->hostname));
 	if (!s->relay.only && !s->open_relay)
-		complain_at(r, place_of(s, ACCESS, "relay"), "relay all-except: this is an open relay, which spammers find "
+		complain_at(r, server_place(s, ACCESS, "relay"), "relay all-except: this is an open relay, which spammers find "
 		    "within hours; if that is meant, say 'open-relay yes'");
 	if (s->masquerade != NULL && !domain_valid(s->masquerade, strlen(s->masquerade)))
-		complain_at(r, place_of(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", text_shown(s->masquerade));
+		complain_at(r, server_place(s, DELIVERY, "masquerade"), "masquerade: '%s' is no domain name", text_shown(s->masquerade));
 	if (s->account != NULL && s->smart_host == NULL)
 		complain_at(r, &s->account->place, "authenticate: there is no smart-host that could ask who we are");
 	if (s->direct_first && s->smart_host == NULL)
-		complain_at(r, place_of(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
+		complain_at(r, server_place(s, DELIVERY, "direct-first"), "direct-first: there is no smart-host to come second");
 	check_order(r, s);
 	check_tls(r, s);
 	check_login(r, s);
 	check_log(r, s);
 	check_copy_to(r, s);
 	if (s->max_session < s->max_size)
-		complain_at(r, place_of(s, MESSAGES, "max-session"), "max-session is smaller than max-size");
+		complain_at(r, server_place(s, MESSAGES, "max-session"), "max-session is smaller than max-size");
 }
 
 /* Only read. */
@@ -748,7 +750,7 @@ text_load(struct parser *p, const char *file)
 	struct config *c = memory(NULL, sizeof *c);
 
 	if (c == NULL)
-		die(71, "out of memory while reading the configuration");
+		die(EX_OSERR, "out of memory while reading the configuration");
 	memset(c, 0, sizeof *c);
 	p->r.config = c;
 	config_hold(c);
@@ -884,9 +886,9 @@ client_secure(struct reading *r, struct server *s)
 		wanted |= d->kind == DOMAIN_REMOTE && d->tls_policy != TLS_OFF;
 	if (tls_built && wanted && (s->tls_client = tls_client(own, s->ca_file, why, sizeof why)) == NULL &&
 	    strcmp(why, "memory is out") == 0)
-		die(71, "out of memory while reading the configuration");
+		die(EX_OSERR, "out of memory while reading the configuration");
 	if (tls_built && wanted && s->tls_client == NULL)
-		complain_at(r, own != NULL ? &own->place : place_of(s, DELIVERY, "ca-file"), "%s", why);
+		complain_at(r, own != NULL ? &own->place : server_place(s, DELIVERY, "ca-file"), "%s", why);
 	if (own != NULL && s->tls_client != NULL)
 		certificate_known(s->own_certificate, s->hostname);
 	secret_try(r, s->account, s->smart_tls_policy);
@@ -904,7 +906,7 @@ config_secure(struct config *c)
 		const struct certificate *at = s->certificates;
 
 		if (at != NULL && (s->tls = tls_server(&at, s->tls_minimum, s->client_authorities, why, sizeof why)) == NULL)
-			complain_at(&r, at ? &at->place : place_of(s, ACCESS, "certificate"), "%s", why);
+			complain_at(&r, at ? &at->place : server_place(s, ACCESS, "certificate"), "%s", why);
 		for (struct certificate *one = s->certificates; s->tls != NULL && one != NULL; one = one->next)
 			certificate_known(one, s->hostname);
 		client_secure(&r, s);

@@ -1258,6 +1258,9 @@ bool config_verifies(const struct server *s);
 /* Where a setting was given, by what is said; or else. */
 const struct place *config_said(const struct place *said, enum block block, const char *name,
     const struct place *otherwise);
+/* The same of a server, or with DOMAIN of its default domain; or else where its
+ * block begins. */
+const struct place *server_place(const struct server *s, enum block block, const char *name);
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
 /* Where a setting of the top level was given. */

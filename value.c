@@ -34,7 +34,7 @@ keep(struct config *c, size_t n)
 	struct memo *m = memory(NULL, sizeof *m + n);
 
 	if (m == NULL)
-		die(71, "out of memory while reading the configuration");
+		die(EX_OSERR, "out of memory while reading the configuration");
 	memset(m, 0, sizeof *m + n);
 	m->next = c->memory;
 	c->memory = m;
