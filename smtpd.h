@@ -77,6 +77,7 @@ struct place {
 
 #define ADDR_TEXT   48		/* room for any address in text, with NUL */
 #define DOMAIN_MAX  255		/* octets of a domain, RFC 5321 4.5.3.1.2 */
+#define WORDS_SIZE  600		/* of somebody's last words */
 #define PATH_OCTETS 1024	/* of a mailbox; the standard's 64 + 255 is too
 				 * small for addresses that encode others */
 
@@ -177,6 +178,63 @@ struct rdns {
 	enum rdns_result result;
 	struct buf names;	/* as in struct client */
 };
+
+/* ---- a question to a directory ----------------------------------------------- */
+
+/* One value of an entry, by the attribute that has it. */
+struct ldap_value {
+	const char *name;	/* as the directory writes it, options and all */
+	const char *octets;	/* with a NUL behind them, and perhaps some within */
+	size_t n;
+};
+
+/* What a question has found, one block of memory.  Values of one attribute stand
+ * together; an attribute without any does not stand here. */
+struct ldap_entry {
+	struct ldap_entry *next;	/* of those that wait to be taken */
+	size_t size;		/* octets of all this */
+	const char *dn;
+	size_t count;
+	struct ldap_value value[];
+};
+
+enum ldap_scope { SCOPE_BASE, SCOPE_ONE, SCOPE_SUBTREE };
+
+/* What is asked: all of it is copied. */
+struct ldap_question {
+	const char *base;	/* DN; NULL: the server's */
+	int scope;		/* of enum ldap_scope */
+	const char *filter;	/* RFC 4515; values in it by ldap_escape */
+	const char *const *attributes;	/* up to a NULL; none: "1.1" */
+	long limit;		/* entries; one more is a failure; 0: as many as there are */
+	bool paged;		/* in pages, RFC 2696: many are expected */
+};
+
+enum ldap_search_state { SEARCH_OVER, SEARCH_LINE, SEARCH_ASKED, SEARCH_PAGE };
+
+/* One question.  Its parent embeds it, zeroed before the first use, and ldap_end
+ * is the cancellation. */
+struct ldap_search {
+	enum ldap_search_state state;
+	struct ldap *ldap;	/* NULL in SEARCH_OVER */
+	bool failed, temporary;	/* SEARCH_OVER: see words */
+	char words[WORDS_SIZE];	/* why it failed, without a status code */
+	struct ldap_entry *first, **last;	/* that wait to be taken */
+	size_t waiting;		/* octets of them */
+	long found;		/* entries so far */
+	bool again;		/* it has been asked before, on a connection that broke */
+	bool paged;
+	int32_t id;		/* SEARCH_ASKED: of its message */
+	struct buf request, cookie;	/* the operation, encoded; where the next page begins */
+	long limit;
+	char *base, *filter;	/* for the log */
+	msec began, deadline;	/* ticks */
+	struct ldap_search *next, **from;	/* in line */
+};
+
+enum ldap_state { LDAP_IDLE, LDAP_LOOKUP, LDAP_CONNECT, LDAP_EXTENDED, LDAP_TLS, LDAP_BIND, LDAP_READY, LDAP_BACKOFF };
+
+struct ldap;			/* a server's connection to its directories; ldap.c only */
 
 /* ---- what the operator wrote ------------------------------------------ */
 
@@ -312,6 +370,34 @@ struct domain {
 	struct domain *next;
 };
 
+enum directory_kind { DIRECTORY_CLEAR, DIRECTORY_TLS, DIRECTORY_LOCAL };	/* ldap, ldaps, ldapi */
+enum directory_bind { BIND_ANONYMOUS, BIND_SIMPLE, BIND_EXTERNAL };
+
+/* A directory that can be asked, of ldap-routing's `server'. */
+struct directory {
+	char *url;		/* as written */
+	int kind;		/* of enum directory_kind */
+	char *host;		/* a name, or an address in text; DIRECTORY_LOCAL: the path */
+	struct addr addr;	/* when it is an address; the port always */
+	struct directory *next;
+};
+
+/* The block ldap-routing, as far as the connection goes. */
+struct ldap_routing {
+	struct directory *directories;	/* in the order to try them; NULL: there is none */
+	int bind;		/* of enum directory_bind */
+	char *domain, *user, *password;	/* as written; the last one a file; or NULL */
+	const char *bind_name;	/* made of them, as the directory wants it; or NULL */
+	bool clear_text_password;
+	char *base;
+	int scope;		/* of enum ldap_scope */
+	msec timeout;
+	bool start_tls;
+	char *ca_file;		/* or NULL */
+	struct certificate *certificate;	/* our own, at most one */
+	struct tls_context *tls;	/* see config_secure; NULL: nothing wants it */
+};
+
 /* A virtual server, as configured.  Never changes once it is checked. */
 struct server {
 	char *name;
@@ -366,6 +452,8 @@ struct server {
 	struct account *account;	/* for the smart host, or NULL */
 	char *ca_file;		/* or NULL */
 	struct certificate *own_certificate;	/* one at most, shown to who asks for it */
+	/* ldap-routing */
+	struct ldap_routing ldap;
 	/* security */
 	struct operator *operators;	/* NULL: those of the whole program */
 
@@ -557,7 +645,6 @@ enum folder { PICKUP, SORTTEMP, QUEUE, DROP, BADMAIL, FOLDERS };
 
 #define FOLDER_SIZE 700		/* of a folder's path, and */
 #define PATH_SIZE   1024	/* of a path in it; names have at most 255 */
-#define WORDS_SIZE  600		/* of somebody's last words */
 #define ARGS_OCTETS 2000	/* of an -args line: what MAIL or RCPT can carry */
 #define ENVELOPE_OCTETS (64 << 20)	/* the most an envelope block may have */
 #define HOST_SIZE   (DOMAIN_MAX + ADDR_TEXT + 10)
@@ -1046,6 +1133,39 @@ extern long long dns_queries;			/* sent so far */
 const char *dns_name(const struct dns_answer *a, size_t i);	/* of record i */
 /* Put MX records in the order to try them: equals in a new one each time. */
 void dns_shuffle(struct dns_answer *a);
+
+/* ---- ldap.c: questions to a directory, and their answers ------------------- */
+
+/* A server's connection to its directories: nothing is opened before the first
+ * question.  It must not outlive the configuration.  NULL: memory is out. */
+struct ldap *ldap_open(const struct server *s);
+void ldap_close(struct ldap *l);	/* what is still asked fails for now; idempotent on NULL */
+/* Once in each turn, whether something is asked or not: it has one descriptor. */
+void ldap_want(const struct ldap *l, struct pollfd *slot, msec *until);
+void ldap_step(struct ldap *l);
+/* Are they all out of reach?  Then what is asked fails at once. */
+bool ldap_away(const struct ldap *l);
+/* Where it stands, in words: the URL, and the state or why it failed. */
+void ldap_doing(const struct ldap *l, char *out, size_t size);
+
+/* Ask.  It fails by itself after a while.  While it is not over it must be ended
+ * before it is freed. */
+void ldap_begin(struct ldap_search *q, struct ldap *l, const struct ldap_question *what);
+/* 1 an entry, the caller's from now on; 0 still waiting, 2 there is no more (no
+ * such base is that too); -1 it failed: q->words, q->temporary. */
+int ldap_next(struct ldap_search *q, struct ldap_entry **e);
+bool ldap_ready(const struct ldap_search *q);	/* would ldap_next not say 0? */
+void ldap_end(struct ldap_search *q);		/* idempotent, on a zeroed one too */
+void ldap_entry_free(struct ldap_entry *e);	/* idempotent on NULL */
+/* The next value of this attribute (whatever its options) behind v, or behind
+ * nothing for NULL; NULL: there is no more. */
+const struct ldap_value *ldap_value(const struct ldap_entry *e, const char *attribute, const struct ldap_value *v);
+
+/* Append octets as a value within a filter, RFC 4515: nothing in them means
+ * anything there.  -1: memory is out. */
+int ldap_escape(struct buf *b, const char *octets, size_t n);
+/* Is this a filter?  NULL, or what is wrong with it. */
+const char *ldap_filter_wrong(const char *filter);
 
 /* ---- rdns.c: who is this address? ---------------------------------------- */
 
