@@ -47,6 +47,7 @@ config_release(struct config *c)
 			names_free(d->names);
 		tls_context_free(s->tls);
 		tls_context_free(s->tls_client);
+		tls_context_free(s->ldap.tls);
 	}
 	keep_free(c);
 	free(c);
@@ -682,6 +683,25 @@ check_login(struct reading *r, struct server *s)
 		    "for TLS, and 'clear-text-passwords' is no");
 }
 
+/* How the directories are spoken to: a password is not said to whoever listens. */
+static void
+check_ldap(struct reading *r, const struct server *s)
+{
+	const struct ldap_routing *l = &s->ldap;
+	struct addr a;
+
+	if (l->start_tls && !tls_built)
+		complain_at(r, server_place(s, LDAP, "start-tls"), "start-tls: this program was built without OpenSSL, so it cannot do TLS; see README");
+	if (l->certificate != NULL && l->certificate->next != NULL)
+		complain_at(r, &l->certificate->next->place, "certificate: in ldap-routing there is one");
+	if (l->bind == BIND_SIMPLE && (l->user == NULL || l->password == NULL))
+		complain_at(r, server_place(s, LDAP, "bind"), "bind simple: wants a 'user' and a 'password FILE'");
+	for (const struct directory *d = l->directories; d != NULL && l->bind == BIND_SIMPLE && !l->start_tls && !l->clear_text_password; d = d->next)
+		if (d->kind == DIRECTORY_CLEAR && text_compare(d->host, "localhost") != 0 && (addr_parse(&a, d->host, false) == -1 || !addr_loopback(&a)))
+			complain_at(r, server_place(s, LDAP, "server"), "server: %s would hear the password in clear: say 'start-tls yes', or ldaps://, "
+			    "or if that is meant 'clear-text-password yes'", text_shown(d->url));
+}
+
 static void
 check_server(struct reading *r, struct server *s)
 {
@@ -737,6 +757,7 @@ check_server(struct reading *r, struct server *s)
 	check_order(r, s);
 	check_tls(r, s);
 	check_login(r, s);
+	check_ldap(r, s);
 	check_log(r, s);
 	check_copy_to(r, s);
 	if (s->max_session < s->max_size)
@@ -896,6 +917,22 @@ client_secure(struct reading *r, struct server *s)
 		secret_try(r, d->account, d->tls_policy);
 }
 
+/* For directories that are asked by TLS. */
+static void
+ldap_secure(struct reading *r, struct server *s)
+{
+	struct ldap_routing *l = &s->ldap;
+	bool wanted = l->start_tls;
+	char why[600];
+
+	for (const struct directory *d = l->directories; d != NULL; d = d->next)
+		wanted |= d->kind == DIRECTORY_TLS;
+	if (wanted && (l->tls = tls_client(l->certificate, l->ca_file, why, sizeof why)) == NULL)
+		complain_at(r, l->certificate ? &l->certificate->place : server_place(s, LDAP, "ca-file"), "%s", why);
+	if (l->certificate != NULL && l->tls != NULL)
+		certificate_known(l->certificate, s->hostname);
+}
+
 int
 config_secure(struct config *c)
 {
@@ -910,6 +947,7 @@ config_secure(struct config *c)
 		for (struct certificate *one = s->certificates; s->tls != NULL && one != NULL; one = one->next)
 			certificate_known(one, s->hostname);
 		client_secure(&r, s);
+		ldap_secure(&r, s);
 	}
 	return c->errors == 0 ? 0 : -1;
 }

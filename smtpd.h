@@ -213,7 +213,7 @@ struct ldap_question {
 enum ldap_search_state { SEARCH_OVER, SEARCH_LINE, SEARCH_ASKED, SEARCH_PAGE };
 
 /* One question.  Its parent embeds it, zeroed before the first use, and ldap_end
- * is the cancellation. */
+ * is the cancellation; until it is over it must not be moved in memory. */
 struct ldap_search {
 	enum ldap_search_state state;
 	struct ldap *ldap;	/* NULL in SEARCH_OVER */
@@ -480,7 +480,7 @@ enum block {
 
 enum value_kind {
 	YESNO, NUMBER, SIZE, TIME, TEXT, WORD, ADDRESSES, LISTENER, EXTENSIONS,
-	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES, CERTIFICATES, ACCOUNT,
+	TIMES, HOPS, RESOLVERS, PAIR, LOG, WORDS, OPERATORS, NAMES, CERTIFICATES, ACCOUNT, DIRECTORIES,
 	LATER			/* planned, and refused until it has effect */
 };
 
@@ -1148,24 +1148,61 @@ bool ldap_away(const struct ldap *l);
 /* Where it stands, in words: the URL, and the state or why it failed. */
 void ldap_doing(const struct ldap *l, char *out, size_t size);
 
-/* Ask.  It fails by itself after a while.  While it is not over it must be ended
- * before it is freed. */
+/* Ask.  It fails by itself after a while.  In any case it is to be ended, before
+ * it is used again or freed. */
 void ldap_begin(struct ldap_search *q, struct ldap *l, const struct ldap_question *what);
 /* 1 an entry, the caller's from now on; 0 still waiting, 2 there is no more (no
  * such base is that too); -1 it failed: q->words, q->temporary. */
 int ldap_next(struct ldap_search *q, struct ldap_entry **e);
 bool ldap_ready(const struct ldap_search *q);	/* would ldap_next not say 0? */
 void ldap_end(struct ldap_search *q);		/* idempotent, on a zeroed one too */
-void ldap_entry_free(struct ldap_entry *e);	/* idempotent on NULL */
-/* The next value of this attribute (whatever its options) behind v, or behind
- * nothing for NULL; NULL: there is no more. */
-const struct ldap_value *ldap_value(const struct ldap_entry *e, const char *attribute, const struct ldap_value *v);
+
+/* ---- ber.c: the octets of LDAP ----------------------------------------------- */
+
+/* An element's contents, or what is left of them. */
+struct ber {
+	const unsigned char *at, *end;
+};
+
+/* Tags of RFC 4511, as they stand in the octets. */
+enum {
+	BER_BOOLEAN = 0x01, BER_INTEGER = 0x02, BER_OCTETS = 0x04, BER_ENUMERATED = 0x0A,
+	BER_SEQUENCE = 0x30, BER_SET = 0x31,
+	BIND_REQUEST = 0x60, BIND_RESPONSE = 0x61, UNBIND_REQUEST = 0x42,
+	SEARCH_REQUEST = 0x63, SEARCH_ENTRY = 0x64, SEARCH_DONE = 0x65, SEARCH_REFERENCE = 0x73,
+	ABANDON_REQUEST = 0x50, EXTENDED_REQUEST = 0x77, EXTENDED_RESPONSE = 0x78,
+	CONTROLS = 0xA0, REFERRAL = 0xA3
+};
+
+/* Append to b an element: open it, write what is in it, and close it; or all at once. */
+size_t ber_open(struct buf *b, int tag);
+void ber_close(struct buf *b, size_t at);
+void ber_octets(struct buf *b, int tag, const char *octets, size_t n);
+void ber_text(struct buf *b, int tag, const char *text);
+void ber_number(struct buf *b, int tag, int32_t n);	/* 0 or more */
+/* The octets that a tag and a length take, and the length of what follows; 0: they
+ * are too few to tell, -1: that is nothing we read. */
+int ber_head(const unsigned char *at, size_t n, size_t *length);
+/* The next element: its tag, and in has its contents; -1: there is none. */
+int ber_next(struct ber *from, struct ber *in);
+bool ber_is(struct ber *from, int tag, struct ber *in);	/* it is there, and this one */
+bool ber_int(struct ber *from, int tag, int32_t *n);	/* and is 0 or more */
+size_t ber_size(const struct ber *b);
+bool ber_same(const struct ber *b, const char *text);
 
 /* Append octets as a value within a filter, RFC 4515: nothing in them means
  * anything there.  -1: memory is out. */
 int ldap_escape(struct buf *b, const char *octets, size_t n);
-/* Is this a filter?  NULL, or what is wrong with it. */
-const char *ldap_filter_wrong(const char *filter);
+/* Append a filter as it is sent: NULL, or what is wrong with it. */
+const char *ldap_filter(struct buf *b, const char *text);
+/* The result that the answer to an operation begins with, its code, and in words. */
+bool ldap_result(struct ber *op, int32_t *code, char *words, size_t size);
+/* The entry that this operation is: 1, 0 memory is out, -1 it is none. */
+int ldap_entry_read(const struct ber *op, struct ldap_entry **e);
+void ldap_entry_free(struct ldap_entry *e);	/* idempotent on NULL */
+/* The next value of this attribute (whatever its options) behind v, or behind
+ * nothing for NULL; NULL: there is no more. */
+const struct ldap_value *ldap_value(const struct ldap_entry *e, const char *attribute, const struct ldap_value *v);
 
 /* ---- rdns.c: who is this address? ---------------------------------------- */
 

@@ -492,11 +492,73 @@ value_account(struct reading *r, const struct setting *s, char **words, int n, s
 		complain(r, "%s: '%s' is no user: at most %d octets of UTF-8, without controls", s->name, text_shown(a->user), ACCOUNT_OCTETS);
 }
 
+/* The octets of %XX, in place; false: that is wrong. */
+static bool
+percent_decode(char *text)
+{
+	char *to = text;
+	unsigned c;
+
+	for (; *text != '\0'; *to++ = *text++)
+		if (*text == '%') {
+			if (strspn(text + 1, "0123456789abcdefABCDEF") < 2 || sscanf(text + 1, "%2x", &c) != 1 || c == 0)
+				return false;
+			text += 2;
+			*text = (char)c;
+		}
+	*to = '\0';
+	return true;
+}
+
+/* "ldap://HOST[:PORT]", "ldaps://HOST[:PORT]", "ldapi://PATH" with %2F for '/'. */
+static int
+directory_parse(struct reading *r, struct directory *d, const char *word)
+{
+	static const char *const schemes[] = { "ldap://", "ldaps://", "ldapi://" };
+	struct hop h;
+	size_t n;
+
+	for (d->kind = DIRECTORY_CLEAR; !text_prefix(word, schemes[d->kind]); d->kind++)
+		if (d->kind == DIRECTORY_LOCAL)
+			return -1;
+	d->url = keep_text(r->config, word);
+	word = keep_text(r->config, word + strlen(schemes[d->kind]));
+	if ((n = strlen(word)) > 0 && word[n - 1] == '/')
+		((char *)(uintptr_t)word)[n - 1] = '\0';
+	if (d->kind == DIRECTORY_LOCAL) {
+		d->host = (char *)(uintptr_t)word;
+		return percent_decode(d->host) && *d->host == '/' ? 0 : -1;
+	}
+	memset(&h, 0, sizeof h);
+	if (hop_parse(r, &h, word) == -1 || (h.direct && h.addr.family != 6))
+		return -1;
+	d->host = h.host;
+	d->addr = h.addr;
+	if (d->addr.port == 0)
+		d->addr.port = d->kind == DIRECTORY_TLS ? 636 : 389;
+	return 0;
+}
+
+static void
+value_directories(struct reading *r, char **words, int n, struct directory **to)
+{
+	while (*to != NULL)
+		to = &(*to)->next;
+	for (int i = 0; i < n; i++, to = &(*to)->next) {
+		*to = keep(r->config, sizeof **to);
+		if (directory_parse(r, *to, words[i]) == -1)
+			complain(r, "server: '%s' is no directory (such as ldap://ldap.example.com, ldaps://[2001:db8::1]:636 or "
+			    "ldapi://%%2Frun%%2Fslapd%%2Fldapi)", text_shown(words[i]));
+		else if ((*to)->kind == DIRECTORY_TLS)
+			needs_tls(r, "server ldaps");
+	}
+}
+
 bool
 value_adds(const struct setting *s)
 {
 	return s->kind == ADDRESSES || s->kind == LISTENER || s->kind == EXTENSIONS || s->kind == HOPS || s->kind == RESOLVERS ||
-	    s->kind == OPERATORS || s->kind == NAMES || s->kind == CERTIFICATES;
+	    s->kind == OPERATORS || s->kind == NAMES || s->kind == CERTIFICATES || s->kind == DIRECTORIES;
 }
 
 static bool
@@ -535,6 +597,9 @@ value_many(struct reading *r, const struct setting *s, char **words, int n, void
 		break;
 	case CERTIFICATES:
 		value_certificates(r, s, words, n, to);
+		break;
+	case DIRECTORIES:
+		value_directories(r, words, n, to);
 		break;
 	case PAIR:
 		value_pair(r, s, words, n, to);

@@ -160,9 +160,9 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:4: log-fields: only a w3c log can choose\nc.conf:5: log-local-time: only a w3c log can choose\n" },
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
-	{ SERVER HOME "delivery { tls sometimes }\nldap-routing { base x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
+	{ SERVER HOME "delivery { tls sometimes }\nldap-routing { filter x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
 	  "c.conf:3: tls: 'sometimes' is none of: off opportunistic required verified\n"
-	  "c.conf:4: 'base' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
+	  "c.conf:4: 'filter' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
 	{ SERVER HOME "delivery { authenticate any jones\n}\ndomain a.example remote { authenticate any md5 jones file }\n"
 	  "domain b.example remote { smart-host b; authenticate any \"\" file }\n}\n",
