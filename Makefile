@@ -50,6 +50,8 @@ REST = console.o \
 	route.o \
 	config.o \
 	value.o \
+	ldap.o \
+	ber.o \
 	auth.o \
 	process.o \
 	names.o \
@@ -63,8 +65,9 @@ REST = console.o \
 	log.o
 OBJ  = smtpd.o $(REST)
 UNIT = test/unit_log test/unit_address test/unit_content test/unit_message \
-	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest test/unit_auth
-TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate test/silent test/volley
+	test/unit_config test/unit_spool test/unit_report test/unit_mime test/unit_journal test/unit_proxy test/unit_digest test/unit_auth \
+	test/unit_ldap
+TOOL = test/nc test/load test/dnsd test/sink test/bulk test/activate test/silent test/volley test/directory
 
 LINK = $(LDLIBS) $$(cat tls.libs)
 
@@ -98,7 +101,7 @@ run: smtpd
 test: unit
 	sh test/run
 
-unit: smtpd test/smtpd-test test/ask $(UNIT) $(TOOL)
+unit: smtpd test/smtpd-test test/ask test/lookup $(UNIT) $(TOOL)
 
 test/unit_log: test/unit_log.c
 test/unit_address: test/unit_address.c
@@ -112,6 +115,7 @@ test/unit_journal: test/unit_journal.c
 test/unit_proxy: test/unit_proxy.c
 test/unit_digest: test/unit_digest.c
 test/unit_auth: test/unit_auth.c
+test/unit_ldap: test/unit_ldap.c
 $(UNIT): $(REST) test/test.h
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ $@.c $(REST) $(LINK)
 
@@ -122,6 +126,10 @@ test/load: test/load.c tls.libs
 # Our resolver, for who wants to ask it something.
 test/ask: test/ask.c $(REST)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/ask.c $(REST) $(LINK)
+
+# The same for directories.
+test/lookup: test/lookup.c $(REST)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/lookup.c $(REST) $(LINK)
 
 # The server with its clock, its disk and its memory in the tests' hands.
 test/smtpd-test: test/server.c smtpd.c $(REST)
@@ -151,4 +159,4 @@ install-sendmail: install
 	ln -sf smtpd.8 $(DESTDIR)$(MANDIR)/man8/mailq.8
 
 clean:
-	rm -f smtpd tls.libs $(OBJ) $(UNIT) $(TOOL) test/ask test/smtpd-test test/smtpd.o
+	rm -f smtpd tls.libs $(OBJ) $(UNIT) $(TOOL) test/ask test/lookup test/smtpd-test test/smtpd.o

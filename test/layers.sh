@@ -39,6 +39,8 @@ layers='
 	route: config dns address conn log
 	config: auth digest tls value settings address process disk log names
 	value: auth tls settings address log
+	ldap: ber auth digest dns address conn tls log
+	ber: log
 	auth: digest address log
 	names: address disk log
 	process: address conn log
