@@ -37,18 +37,21 @@ REST = console.o \
 	pickup.o \
 	relay.o \
 	hello.o \
+	expand.o \
 	dest.o \
 	drop.o \
 	outcome.o \
+	resolve.o \
 	spool.o \
 	report.o \
 	journal.o \
 	mime.o \
 	view.o \
 	policy.o \
-	message.o \
 	route.o \
+	message.o \
 	config.o \
+	schema.o \
 	value.o \
 	ldap.o \
 	ber.o \

@@ -36,6 +36,7 @@
 enum finding { OK, NOTE, FAULT };
 
 static int faults;
+static bool directories;	/* can they be asked? */
 static msec names_until;	/* tick after which nothing is asked any more */
 
 /* ---- what is said ------------------------------------------------------------ */
@@ -618,9 +619,39 @@ check_domains(const struct server *s)
 	check_hops(s, s->smart_host, server_place(s, DELIVERY, "smart-host"));
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
 		if (d->kind == DOMAIN_REMOTE && d->smart_host != NULL)
-			check_hops(s, d->smart_host, config_said(d->said, DOMAIN, "smart-host", &d->place));
+			check_hops(s, d->smart_host, value_said(d->said, DOMAIN, "smart-host", &d->place));
 		else if (d->kind == DOMAIN_REMOTE && d->name[0] != '*' && (s->smart_host == NULL || s->direct_first))
 			check_route(s, d->name, "domain", d->name, &d->place);
+}
+
+/* ---- the directory ------------------------------------------------------------------- */
+
+/* Each on its own: by all of them only the first one that answers is asked. */
+static void
+check_directory(const struct server *s, const struct directory *d)
+{
+	struct server alone = *s;
+	struct directory one = *d;
+	long long counts[COUNTS] = { 0 };
+	char address[DOMAIN_MAX + 20];
+	msec since = now.tick;
+	struct inquiry *q = NULL;
+	const struct person *p;
+	struct resolver *r;
+
+	one.next = NULL;
+	alone.ldap.directories = &one;
+	snprintf(address, sizeof address, "postmaster@%s", s->home->name);
+	if ((r = resolver_open(&alone, counts)) == NULL || (q = inquiry_begin(r, address)) == NULL)
+		die(EX_OSERR, "out of memory");
+	p = inquiry_wait(q);
+	if (p->known == KNOWN_LATER)
+		say(FAULT, server_place(s, LDAP, "server"), "directory %s: %s; mail for our domains waits for it", d->url, p->words ? p->words : "");
+	else
+		say(OK, NULL, "directory %s answers in %lld ms: %s is %s%s", d->url, now.tick - since, address,
+		    p->known == KNOWN_NOBODY ? "nobody there, but always taken" : p->known == KNOWN_GROUP ? "the group " : "", p->dn ? p->dn : "");
+	inquiry_end(q);
+	resolver_close(r);
 }
 
 /* ---- all of it --------------------------------------------------------------------- */
@@ -712,6 +743,8 @@ check_server(const struct server *s)
 	check_passwords(s);
 	check_domains(s);
 	check_client(s);
+	for (const struct directory *d = directories ? s->ldap.directories : NULL; d != NULL; d = d->next)
+		check_directory(s, d);
 }
 
 int
@@ -722,6 +755,12 @@ check(const char *file)
 	random_open();
 	if ((c = config_load(file)) == NULL)
 		return EX_CONFIG;
+	for (const struct server *s = c->servers; s != NULL; s = s->next)
+		directories |= s->ldap.directories != NULL;
+	if (directories && config_secure(c) == -1) {
+		say(FAULT, NULL, "before a directory can be asked the certificates above must be mended");
+		directories = false;
+	}
 	config_identify(c);
 	if (process_unsaid())
 		say(NOTE, NULL, "root is not who it serves as: say 'user NAME' here, or -u NAME at the start; what follows is tried as root");

@@ -412,20 +412,11 @@ embedded_read(struct parser *p)
 /* ---- what must hold between settings ------------------------------------------------------ */
 
 const struct place *
-config_said(const struct place *said, enum block block, const char *name, const struct place *otherwise)
-{
-	for (size_t i = 0; i < settings_count; i++)
-		if (settings[i].block == block && strcmp(settings[i].name, name) == 0 && said[i].line != 0)
-			return &said[i];
-	return otherwise;
-}
-
-const struct place *
 server_place(const struct server *s, enum block block, const char *name)
 {
 	if (block == DOMAIN)
-		return config_said(s->home->said, block, name, &s->home->place);
-	return config_said(s->said, block, name, &s->place);
+		return value_said(s->home->said, block, name, &s->home->place);
+	return value_said(s->said, block, name, &s->place);
 }
 
 static bool
@@ -455,14 +446,14 @@ check_listeners(struct reading *r, const struct server *s, const struct listen *
 static int
 tls_inherited(const struct server *s, const struct account *a)
 {
-	return tls_built && a != NULL && config_said(s->said, DELIVERY, "tls", NULL) == NULL ? TLS_VERIFIED : s->tls_policy;
+	return tls_built && a != NULL && value_said(s->said, DELIVERY, "tls", NULL) == NULL ? TLS_VERIFIED : s->tls_policy;
 }
 
 /* What is wanted of TLS; inherited where nothing is said. */
 static void
 check_tls_policy(struct reading *r, const struct place *said, enum block block, int *policy, int inherited)
 {
-	const struct place *at = config_said(said, block, "tls", NULL);
+	const struct place *at = value_said(said, block, "tls", NULL);
 
 	if (at == NULL)
 		*policy = inherited;
@@ -495,7 +486,7 @@ check_used(struct reading *r, const struct server *s, const struct domain *d)
 	if (d->kind != DOMAIN_REMOTE || d->hold || d->smart_host != NULL || s->smart_host == NULL || s->direct_first)
 		return;
 	for (size_t i = 0; i < sizeof about / sizeof *about; i++)
-		if ((at = config_said(d->said, DOMAIN, about[i], NULL)) != NULL)
+		if ((at = value_said(d->said, DOMAIN, about[i], NULL)) != NULL)
 			complain_at(r, at, "%s: '%s' has no smart-host of its own, so its mail goes to the server's", about[i], text_shown(d->name));
 }
 
@@ -575,7 +566,7 @@ check_home(struct reading *r, const struct server *s, struct domain *d)
 		complain_at(r, &d->place, "drop and badmail are the same folder");
 	if (d->recipients != NULL || d->aliases != NULL)
 		d->names = names_read(d, s->domains, d->maildir != NULL && strchr(d->maildir, '%') != NULL,
-		    (const struct place *const []){ config_said(d->said, DOMAIN, "recipients", NULL), config_said(d->said, DOMAIN, "aliases", NULL) },
+		    (const struct place *const []){ value_said(d->said, DOMAIN, "recipients", NULL), value_said(d->said, DOMAIN, "aliases", NULL) },
 		    &r->config->errors);
 }
 
@@ -673,7 +664,7 @@ check_login(struct reading *r, struct server *s)
 				complain_at(r, &l->place, "listen: 'submission' %s", need);
 		for (const struct domain *d = s->domains; d != NULL; d = d->next)
 			if (d->hold_accounts != NULL && d->hold)
-				complain_at(r, config_said(d->said, DOMAIN, "hold-accounts", &d->place), "hold-accounts: %s", need);
+				complain_at(r, value_said(d->said, DOMAIN, "hold-accounts", &d->place), "hold-accounts: %s", need);
 		if (!(s->authenticate & MECH_ANONYMOUS))
 			complain_at(r, server_place(s, ACCESS, "authenticate"), "authenticate: without 'anonymous' it %s", need);
 	} else if (!(s->authenticate & proofs))
@@ -757,6 +748,7 @@ check_server(struct reading *r, struct server *s)
 	check_order(r, s);
 	check_tls(r, s);
 	check_login(r, s);
+	schema_settle(r, s);
 	check_ldap(r, s);
 	check_log(r, s);
 	check_copy_to(r, s);
@@ -957,7 +949,7 @@ config_secure(struct config *c)
 struct place
 config_place(const struct config *c, const char *name)
 {
-	return *config_said(c->said, TOP, name, &(struct place){ "built-in", 0 });
+	return *value_said(c->said, TOP, name, &(struct place){ "built-in", 0 });
 }
 
 void

@@ -48,6 +48,10 @@ static const struct {
 	[BAD_NDR]                = { "badmailed_messages_total", "reason=\"ndr of dsn\"", "" },
 	[BAD_NO_RECIPIENTS]      = { "badmailed_messages_total", "reason=\"no recipients\"", "" },
 	[ROUTING_LOOKUPS]        = { "routing_table_lookups_total", "", "Routing Table Lookups Total" },
+	[DIRECTORY_ASKED]        = { "directory_lookups_total", "by=\"question\"", "not in the model: LDAP routing" },
+	[DIRECTORY_CACHED]       = { "directory_lookups_total", "by=\"cache\"", "" },
+	[DIRECTORY_FAILED]       = { "directory_failures_total", "", "not in the model: LDAP routing" },
+	[DIRECTORY_PASSED]       = { "directory_messages_passed_total", "", "not in the model: messages for those the directory names instead" },
 	[ETRN_MESSAGES]          = { "etrn_messages_total", "", "ETRN Messages Total" },
 };
 

@@ -312,8 +312,8 @@ dest_take(struct destination *d, const struct id *id)
 	for (size_t i = 0; m != NULL && i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
 
-		r->chosen = r->outcome == RCPT_OPEN && !config_local(conf(d), r->address) &&
-		    strcmp(route_name(conf(d), r->address, name), d->name) == 0;
+		r->chosen = r->outcome == RCPT_OPEN && !route_local(conf(d), r) &&
+		    strcmp(route_name(conf(d), r, name), d->name) == 0;
 		chosen += r->chosen;
 	}
 	for (size_t i = 0; chosen > 0 && i < m->env.count; i++)
@@ -461,8 +461,9 @@ static const struct destination *
 dest_of(const struct vserver *v, const char *address)
 {
 	char name[DOMAIN_MAX + 1];
+	struct recipient r = { .address = (char *)(uintptr_t)address };
 
-	return config_local(v->conf, address) ? NULL : *dest_place(v, route_name(v->conf, address, name));
+	return config_local(v->conf, address) ? NULL : *dest_place(v, route_name(v->conf, &r, name));
 }
 
 const struct domain *
@@ -570,9 +571,9 @@ dests_route(struct vserver *v, const struct message *m)
 		const struct recipient *r = &m->env.rcpt[i];
 		const char *to;
 
-		if (r->outcome != RCPT_OPEN || config_local(v->conf, r->address))
+		if (r->outcome != RCPT_OPEN || route_local(v->conf, r))
 			continue;
-		to = route_name(v->conf, r->address, name);
+		to = route_name(v->conf, r, name);
 		v->counts[ROUTING_LOOKUPS]++;
 		if (d != NULL && strcmp(d->name, to) == 0)
 			continue;
@@ -631,7 +632,7 @@ dests_wake(struct vserver *v, const struct envelope *e)
 	struct destination *d;
 
 	for (size_t i = 0; i < e->count; i++)
-		if (e->rcpt[i].outcome == RCPT_OPEN && (d = *dest_place(v, route_name(v->conf, e->rcpt[i].address, name))) != NULL) {
+		if (e->rcpt[i].outcome == RCPT_OPEN && (d = *dest_place(v, route_name(v->conf, &e->rcpt[i], name))) != NULL) {
 			d->next = 0;
 			dest_list(d);
 		}

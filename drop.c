@@ -44,7 +44,7 @@ owner_of(const struct server *s, const char *address, char out[NAME_PLAIN + 1])
 	size_t n = 0;
 
 	if (name == NULL)
-		name = "postmaster";
+		name = policy_asks(s, address) ? address : "postmaster";
 	for (; name[n] != '\0' && name[n] != '@' && n < NAME_PLAIN; n++)
 		out[n] = (char)text_lower((unsigned char)name[n]);
 	out[n] = '\0';
@@ -58,14 +58,23 @@ is_list(const struct recipient *r)
 	return args_have(r->args, "EXPANDED");
 }
 
+/* Does the directory, and nothing else, say who he is?  Who was delivered to was
+ * known by it then. */
+static bool
+known(const struct recipient *r)
+{
+	return r->here || args_have(r->args, "RESOLVED") || (r->outcome == RCPT_ACCEPTED && !r->passed);
+}
+
 /* Is there somebody here to deliver to?  With folders apart an alias has none: it
  * was none when the message came. */
 static bool
 lives_here(const struct server *s, const struct recipient *r)
 {
-	if (is_list(r) || !config_local(s, r->address) || !config_exists(s, r->address))
+	if (is_list(r) || !route_local(s, r) || !(policy_asks(s, r->address) ? known(r) : config_exists(s, r->address)))
 		return false;
-	return !apart(s) || names_find(s->home->names, r->address) || names_postmaster(r->address);
+	return !apart(s) || names_find(s->home->names, r->address) || names_postmaster(r->address) ||
+	    (policy_asks(s, r->address) && names_plain(r->address, strcspn(r->address, "@")));
 }
 
 /* ---- folders ---------------------------------------------------------------------------- */
@@ -382,7 +391,7 @@ attempt_names(struct vserver *v, struct message *m)
 	for (size_t i = 0; i < m->env.count; i++) {
 		struct recipient *r = &m->env.rcpt[i];
 
-		r->chosen = r->outcome == RCPT_OPEN && config_local(v->conf, r->address) && !lives_here(v->conf, r);
+		r->chosen = r->outcome == RCPT_OPEN && route_local(v->conf, r) && !lives_here(v->conf, r);
 		any |= r->chosen;
 		if (r->chosen && is_list(r))
 			recipient_outcome(r, RCPT_ACCEPTED, NULL, NULL);

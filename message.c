@@ -10,7 +10,9 @@
  *	x-receiver: b@example.com               one a recipient; x-accepted or
  *	x-receiver-args: NOTIFY=NEVER           x-rejected once it is finished,
  *	                                        x-notified: open, the sender
- *	                                        knows that it is delayed
+ *	                                        knows that it is delayed;
+ *	                                        x-resolved: accepted, those
+ *	                                        behind him have another file
  *	Return-Path: <a@example.org>            ends the block
  *
  * The content, which arrives in any pieces and leaves with CR LF as its only
@@ -194,7 +196,7 @@ envelope_write(struct envelope *e, struct buf *b)
 {
 	if (buf_addf(b, "x-sender: %s\r\n", *e->sender ? e->sender : "<>") == -1)
 		return -1;
-	if (e->sender_args && buf_addf(b, "x-sender-args: %s\r\n", e->sender_args) == -1)
+	if (e->sender_args && *e->sender_args && buf_addf(b, "x-sender-args: %s\r\n", e->sender_args) == -1)
 		return -1;
 	for (size_t i = 0; i < e->count; i++) {
 		struct recipient *r = &e->rcpt[i];
@@ -204,7 +206,7 @@ envelope_write(struct envelope *e, struct buf *b)
 		r->mark = (off_t)b->len;
 		if (buf_addf(b, "x-%s: %s\r\n", r->notified ? "notified" : "receiver", r->address) == -1)
 			return -1;
-		if (r->args && buf_addf(b, "x-receiver-args: %s\r\n", r->args) == -1)
+		if (r->args && *r->args && buf_addf(b, "x-receiver-args: %s\r\n", r->args) == -1)
 			return -1;
 	}
 	return buf_addf(b, "Return-Path: <%s>\r\n", e->sender);
@@ -269,7 +271,7 @@ args_drop(char *args, const char *word)
 	while (args != NULL && *args != '\0') {
 		size_t length = strcspn(args, " "), with = length + strspn(args + length, " ");
 
-		if (length != n || !text_prefix(args, word)) {
+		if (length < n || !text_prefix(args, word) || (length > n && args[n] != '=')) {
 			memmove(to, args, with);
 			to += with;
 		}
@@ -378,7 +380,10 @@ block_take(struct envelope *e, const struct block_line *l, const char *domain, c
 		answer = block_recipient(e, l, RCPT_ACCEPTED, domain, why);
 	else if (named(l, "x-rejected"))
 		answer = block_recipient(e, l, RCPT_REJECTED, domain, why);
-	else if (named(l, "x-notified")) {
+	else if (named(l, "x-resolved")) {
+		if ((answer = block_recipient(e, l, RCPT_ACCEPTED, domain, why)) == 0)
+			e->rcpt[e->count - 1].passed = true;
+	} else if (named(l, "x-notified")) {
 		if ((answer = block_recipient(e, l, RCPT_OPEN, domain, why)) == 0)
 			e->rcpt[e->count - 1].notified = domain == NULL;
 	} else if (named(l, "x-sender-args") && e->sender != NULL)

@@ -168,8 +168,7 @@ ours(const struct domain *d, const char *address)
 	return d != NULL;
 }
 
-/* Harmless as the name of a folder? */
-static bool
+bool
 names_plain(const char *name, size_t n)
 {
 	size_t i = 0;

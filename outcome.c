@@ -10,7 +10,8 @@
  * x-receiver until the report is committed: SortTemp/ID.marks, ID of the report,
  * says what is then to be written where (outcome_begin).  So a report is made
  * once, whatever the moment of a crash; what a crash leaves of it is completed
- * by outcome_open.
+ * by outcome_open.  By the same way those whom the directory names instead of a
+ * recipient get the message, once (expand.c): he becomes x-resolved.
  */
 #include "smtpd.h"
 
@@ -58,18 +59,19 @@ message_end(struct vserver *v, const struct id *id, const struct envelope *e, bo
 
 /* What a mark means while its report is on its way: SortTemp/ID.marks, ID of
  * the report, has the id of the message, then marks and where to write them.
- * They are written when the report is committed; see the head of this file. */
+ * They are written when the report is committed; see the head of this file.  No
+ * report: what is on its way goes to those who are behind the chosen ones. */
 static int
-marks_write(struct spool *sp, const struct report *r, const struct id *id)
+marks_write(struct spool *sp, const struct message *m, const struct report *r, const struct id *id)
 {
-	const char *word = r->action == FAILED ? "x-rejected" : "x-notified";
+	const char *word = r == NULL ? "x-resolved" : r->action == FAILED ? "x-rejected" : "x-notified";
 	char path[PATH_SIZE], text[ID_SIZE];
 	struct buf b = { 0 };
-	int answer = buf_addf(&b, "%s\n", id_text(&r->m->id, text));
+	int answer = buf_addf(&b, "%s\n", id_text(&m->id, text));
 
-	for (size_t i = 0; answer == 0 && i < r->m->env.count; i++)
-		if (report_covers(r, &r->m->env.rcpt[i]))
-			answer = buf_addf(&b, "%s %lld\n", word, (long long)r->m->env.rcpt[i].mark);
+	for (size_t i = 0; answer == 0 && i < m->env.count; i++)
+		if (r != NULL ? report_covers(r, &m->env.rcpt[i]) : m->env.rcpt[i].chosen)
+			answer = buf_addf(&b, "%s %lld\n", word, (long long)m->env.rcpt[i].mark);
 	if (answer == 0)
 		answer = disk_file(spool_path_id(sp, path, SORTTEMP, id, ".marks"), b.data, b.len);
 	buf_free(&b);
@@ -180,7 +182,7 @@ report_send(struct spool *sp, const struct report *r)
 	m->report = r->action == FAILED || r->action == DELAYED;
 	m->of = r->m->id;
 	if (report_write(r, &id, &b) == -1 || report_envelope(r, &b, &m->env) == -1 ||
-	    (m->report && marks_write(sp, r, &id) == -1) ||
+	    (m->report && marks_write(sp, r->m, r, &id) == -1) ||
 	    spool_create(sp, m, "") == -1 || spool_write(m, b.data, b.len) == -1) {
 		log_line("%s cannot be reported on: %s; it is tried again", id_text(&r->m->id, text), strerror(errno));
 		unlink(spool_path_id(sp, path, SORTTEMP, &id, ".marks"));
@@ -215,6 +217,31 @@ report_some(struct vserver *v, struct message *m, const struct attempt *a, enum 
 	/* Until the report is committed they are as good as open. */
 	for (size_t i = 0; action == FAILED && i < m->env.count; i++)
 		if (report_covers(&r, &m->env.rcpt[i]))
+			m->env.rcpt[i].outcome = RCPT_REPORTED;
+	return 0;
+}
+
+int
+outcome_pass(struct vserver *v, struct message *m, struct message *instead)
+{
+	struct spool *sp = v->spool;
+	char octets[16384], path[PATH_SIZE], id[ID_SIZE];
+	off_t at = (off_t)m->body;
+	ssize_t n = -1;
+
+	instead->report = true;
+	instead->of = m->id;
+	if (spool_reopen(sp, m) == 0 && marks_write(sp, m, NULL, &instead->id) == 0 && spool_create(sp, instead, "") == 0)
+		while ((n = pread(m->fd, octets, sizeof octets, at)) > 0 && spool_write(instead, octets, (size_t)n) == 0)
+			at += (off_t)n;
+	if (n != 0) {
+		log_line("%s cannot be passed on: %s; it is tried again", id_text(&m->id, id), strerror(instead->error ? instead->error : errno));
+		unlink(spool_path_id(sp, path, SORTTEMP, &instead->id, ".marks"));
+		return -1;
+	}
+	spool_commit(sp, instead);
+	for (size_t i = 0; i < m->env.count; i++)	/* until then they are as good as open */
+		if (m->env.rcpt[i].chosen)
 			m->env.rcpt[i].outcome = RCPT_REPORTED;
 	return 0;
 }
@@ -312,7 +339,7 @@ outcomes_mark(struct spool *sp, struct message *m)
 		if (!r->chosen || (r->outcome != RCPT_ACCEPTED && r->outcome != RCPT_REJECTED))
 			continue;
 		marked = true;
-		answer = mark(m->fd, r->mark, r->outcome == RCPT_ACCEPTED ? "x-accepted" : "x-rejected");
+		answer = mark(m->fd, r->mark, r->passed ? "x-resolved" : r->outcome == RCPT_ACCEPTED ? "x-accepted" : "x-rejected");
 	}
 	if (answer == -1 || (marked && disk_sync(m->fd) == -1)) {
 		log_line("%s cannot be marked: %s; somebody may get it twice", id_text(&m->id, id), strerror(errno));
@@ -331,7 +358,7 @@ others_open(const struct message *m)
 	for (size_t i = m->env.count; i-- > 0; )
 		if (!m->env.rcpt[i].chosen && m->env.rcpt[i].outcome == RCPT_OPEN &&
 		    (pread(m->fd, word, 10, m->env.rcpt[i].mark) != 10 ||
-		    (memcmp(word, "x-accepted", 10) != 0 && memcmp(word, "x-rejected", 10) != 0)))
+		    (memcmp(word, "x-accepted", 10) != 0 && memcmp(word, "x-rejected", 10) != 0 && memcmp(word, "x-resolved", 10) != 0)))
 			return true;
 	return false;
 }

@@ -79,6 +79,15 @@ alias_of(const struct server *s, const char *address)
 	return s->home->names != NULL && config_local(s, address) ? names_alias(s->home->names, address) : NULL;
 }
 
+bool
+policy_asks(const struct server *s, const char *address)
+{
+	const struct names *n = s->home->names;
+
+	return s->ldap.directories != NULL && config_local(s, address) && !names_postmaster(address) &&
+	    (n == NULL || (!names_find(n, address) && !names_alias(n, address)));
+}
+
 long
 policy_members(const struct server *s, const char *address)
 {
@@ -95,6 +104,12 @@ rule_domain(const struct server *s, const struct domain *d, const struct path *t
 
 	v.reply = v.local ? R_RECIPIENT : R_NOOP;
 	v.words = v.local ? "the domain is ours" : "the domain is not ours";
+	if (v.local && policy_asks(s, to->text)) {
+		v.ask = true;
+		v.setting = "schema";
+		v.words = "the domain is ours, and the directory is to say who he is";
+		return v;
+	}
 	if (!v.local || s->home->names == NULL)
 		return v;
 	v.members = policy_members(s, to->text);
@@ -218,10 +233,8 @@ orcpt_add(struct buf *b, const char *address)
 	return 0;
 }
 
-/* What a member gets of the alias's parameters; 1: SUCCESS was asked for, and is
- * not passed on. */
-static int
-member_args(const struct recipient *r, bool several, struct buf *b)
+int
+policy_passes(const struct recipient *r, bool several, struct buf *b)
 {
 	char value[ARGS_OCTETS + 1];
 	const char *args = r->args ? r->args : "";
@@ -272,7 +285,7 @@ static int
 alias_expand(const struct server *s, struct envelope *e, size_t i, const struct alias *a)
 {
 	struct buf args = { 0 };
-	int list = member_args(&e->rcpt[i], a->total > 1, &args);
+	int list = policy_passes(&e->rcpt[i], a->total > 1, &args);
 
 	if (list != -1 && members_add(s, e, a, args.data) == -1)
 		list = -1;
@@ -287,16 +300,26 @@ alias_expand(const struct server *s, struct envelope *e, size_t i, const struct 
 }
 
 int
+policy_alias(const struct server *s, struct envelope *e, const char *address)
+{
+	const struct alias *a = alias_of(s, address);
+
+	return a == NULL ? 0 : members_add(s, e, a, NULL) == -1 ? -1 : 1;
+}
+
+int
 policy_expand(const struct server *s, struct envelope *e)
 {
 	size_t named = e->count;
 	bool any = false;
 	int list;
 
+	args_drop(e->sender_args, "RESOLVED");		/* nobody but we may say so */
 	for (size_t i = 0; i < named; i++) {
 		const struct alias *a = e->rcpt[i].outcome == RCPT_OPEN ? alias_of(s, e->rcpt[i].address) : NULL;
 
-		args_drop(e->rcpt[i].args, "EXPANDED");	/* nobody but we may say so */
+		args_drop(e->rcpt[i].args, "EXPANDED");
+		args_drop(e->rcpt[i].args, "RESOLVED");
 		if (a == NULL)
 			continue;
 		if ((list = alias_expand(s, e, i, a)) == -1)

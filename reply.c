@@ -22,7 +22,7 @@
 #define CLOSE_WAIT 5000		/* for the last reply to be taken, ms */
 
 const char *const state_names[] = {
-	"PROXY", "NEW", "TLS", "NAMING", "GREET", "IDLE", "AUTH", "PROVNG", "MAIL", "RCPT", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
+	"PROXY", "NEW", "TLS", "NAMING", "GREET", "IDLE", "AUTH", "PROVNG", "MAIL", "RCPT", "LOOKING", "DATA", "CHUNK", "CHUNKS", "COMMIT", "CLOSE"
 };
 
 const struct reply_row replies[] = {
@@ -57,6 +57,7 @@ const struct reply_row replies[] = {
 	[R_ENDED]     = { 421, "4.3.2", "%s ends the session: an operator wants it so", "5321 3.8" },
 	[R_CONNECT_LATER] = { 421, "4.4.3", "%s cannot look up your name now; come again later", "8601 3" },
 	[R_RELAY_LATER] = { 451, "4.4.3", "Your name cannot be looked up now; try <%s> later", "8601 3" },
+	[R_DIRECTORY_LATER] = { 451, "4.4.3", "The directory does not say now who <%s> is; try again later", "3463 3.5" },
 	[R_NAME_LATER] = { 451, "4.7.25", "Your name cannot be looked up now; try <%s> later", "7372 3.3" },
 	[R_NOT_YOURS] = { 450, "4.7.1", "%s request refused: that mail is not for you", "2645 4" },
 	[R_DISK]      = { 451, "4.3.0", "The disk failed; the message was not accepted", "5321 4.2.5" },

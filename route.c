@@ -8,8 +8,8 @@
  *	AAAA, A  a name server is asked for the host's addresses
  *	ADDRESS  there is one to try
  *
- * A name that is not there fails for good, unless the operator gave it: then it
- * is his mistake, which he will mend, and his users' mail waits.  A name server
+ * A name that is not there fails for good, unless the operator gave it, or his
+ * directory: then it is his mistake, which he will mend, and his users' mail waits.  A name server
  * that does not answer is a failure for now.  The route as a whole failed for
  * good when each part of it did.
  */
@@ -44,14 +44,39 @@ route_asked(const struct domain *row, char out[ASKED_SIZE])
 	return out;
 }
 
-const char *
-route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1])
+/* To which host does the directory send him?  RESOLVED=HOST: see expand.c. */
+static bool
+route_host(const struct recipient *r, char out[DOMAIN_MAX + 1])
 {
-	const char *at = strrchr(address, '@');
+	char value[ARGS_OCTETS + 1];
+	size_t n = 0;
+
+	if (!args_value(r->args, "RESOLVED", value))
+		return false;
+	for (out[n++] = '='; value[n - 1] != '\0' && n < DOMAIN_MAX; n++)
+		out[n] = (char)text_lower((unsigned char)value[n - 1]);
+	out[n] = '\0';
+	return true;
+}
+
+bool
+route_local(const struct server *s, const struct recipient *r)
+{
+	char host[DOMAIN_MAX + 1];
+
+	return config_local(s, r->address) && !route_host(r, host);
+}
+
+const char *
+route_name(const struct server *s, const struct recipient *r, char out[DOMAIN_MAX + 1])
+{
+	const char *address = r->address, *at = strrchr(address, '@');
 	const struct domain *d = at ? config_domain(s, at + 1) : NULL;
 	bool held = route_held(s, address) != NULL;	/* it is asked for by its name */
 	size_t n = 0;
 
+	if (route_host(r, out))
+		return out;
 	if (!held && d != NULL && d->smart_host != NULL)
 		return d->name;
 	if (!held && s->smart_host != NULL && !s->direct_first)
@@ -65,15 +90,21 @@ route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]
 void
 route_begin(struct route *r, const struct server *s, const char *name)
 {
-	const struct domain *row = config_domain(s, name);
+	bool host = name[0] == '=';		/* by the directory: whatever its MX */
+	const struct domain *row;
 
+	name += host;
+	row = host ? NULL : config_domain(s, name);
 	memset(r, 0, sizeof *r);
+	r->own.direct = host;
 	r->dns.fd = -1;
 	r->server = s;
 	r->permanent = true;
 	r->own.host = (char *)(uintptr_t)name;		/* never written to */
 	if (name[0] == '[')
 		literal_parse(&r->own.addr, name, strlen(name));
+	else if (host)
+		addr_parse(&r->own.addr, name, false);
 	r->hop = row != NULL && row->smart_host != NULL ? row->smart_host :
 	    strcmp(name, "*") == 0 ? s->smart_host : &r->own;
 }
@@ -92,12 +123,19 @@ host_name(const struct route *r)
 	return r->mx != NULL ? dns_name(r->mx, r->host) : r->hop ? r->hop->host : "";
 }
 
+/* Has the operator, or the directory, named the host? */
+static bool
+named(const struct route *r)
+{
+	return r->hop != &r->own || r->own.direct;
+}
+
 void
 route_failed(struct route *r, bool permanent, const char *format, ...)
 {
 	va_list ap;
 
-	r->permanent &= permanent && (r->hop == &r->own || strncmp(format, "5.4.6", 5) == 0);
+	r->permanent &= permanent && (!named(r) || strncmp(format, "5.4.6", 5) == 0);
 	va_start(ap, format);
 	vsnprintf(r->words, sizeof r->words, format, ap);
 	va_end(ap);
@@ -110,11 +148,11 @@ static void
 name_failed(struct route *r, bool permanent, const char *format, const char *name)
 {
 	const struct domain *row = config_domain(r->server, r->own.host);
-	bool named = r->hop != &r->own;
 
-	if (!named && r->server->direct_first && !(row != NULL && row->hold))
+	if (!named(r) && r->server->direct_first && !(row != NULL && row->hold))
 		r->own.next = r->server->smart_host;	/* now it is its turn */
-	route_failed(r, permanent && !named, format, permanent && !named ? '5' : '4', name);
+	permanent &= !named(r);
+	route_failed(r, permanent, format, permanent ? '5' : '4', name);
 }
 
 static void

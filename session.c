@@ -13,6 +13,7 @@
  *	PROVING	we	auth: what it says is looked at; nothing is read
  *	MAIL	client	tx: a sender, no recipient yet
  *	RCPT	client	tx: and recipients
+ *	LOOKING	we	tx, asking: the directory is to say who one is; nothing is read
  *	DATA	client	tx, its file in SortTemp: content up to CRLF.CRLF
  *	CHUNK	client	the octets of a BDAT; without tx they are thrown away
  *	CHUNKS	client	tx, its file: between two BDATs
@@ -24,9 +25,10 @@
  *	IDLE -> SECURE -> GREET, and what was said before is forgotten
  *	IDLE <-> AUTH <-> PROVING -> IDLE
  *	GREET -> IDLE <-> MAIL -> RCPT -> DATA -> COMMIT -> IDLE
+ *	                  MAIL, RCPT <-> LOOKING
  *	                          RCPT -> CHUNK <-> CHUNKS; CHUNK -> COMMIT
  *
- * What is true: tx != NULL exactly in MAIL, RCPT, DATA, CHUNKS and, when its
+ * What is true: tx != NULL exactly in MAIL, RCPT, LOOKING, DATA, CHUNKS and, when its
  * chunk is wanted, CHUNK.  A session in COMMIT has its message in tx->m, which
  * belongs to the spool.  conn.peer is the client from NEWCOMER on.  In NAMING
  * input is not asked for once there is some.
@@ -279,12 +281,14 @@ do_mail(struct session *s, const struct verb *v, char *argument)
 	buf_free(&args);
 }
 
-/* -1 when it has been refused. */
+/* -1 when it has been refused; 1, the directory is to say. */
 static int
 recipient_allowed(struct session *s, const struct path *p)
 {
 	struct verdict v = policy_recipient(s->conf, &s->client, p);
 
+	if (v.reply == R_RECIPIENT && v.ask && s->owner->resolver != NULL)
+		return 1;
 	if (v.reply == R_RECIPIENT && v.local && v.members == 0 && !drop_quota(s->owner, p->text))
 		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
 	if (v.reply == R_RECIPIENT && s->tx->members + v.members > MEMBERS_MAX)
@@ -312,9 +316,80 @@ recipient_complete(const struct session *s, struct path *p)
 }
 
 static void
-do_rcpt(struct session *s, const struct verb *v, char *argument)
+recipient_take(struct session *s, const char *address, const char *args)
 {
 	struct message *m = s->tx->m;
+
+	if (!envelope_has(&m->env, address) && envelope_add(&m->env, address, args) == -1) {
+		tx_end(s);
+		reply_close(s, R_MEMORY);
+		return;
+	}
+	s->state = RCPT;
+	reply(s, R_RECIPIENT, address);
+}
+
+static void
+asking_end(struct session *s)
+{
+	if (s->asking == NULL)
+		return;
+	inquiry_end(s->asking->inquiry);
+	free(s->asking->address);
+	free(s->asking->args);
+	free(s->asking);
+	s->asking = NULL;
+}
+
+static void
+recipient_ask(struct session *s, const char *address, const char *args)
+{
+	struct asking *a = s->asking = memory(NULL, sizeof *a);
+
+	if (a == NULL) {
+		reply(s, R_DIRECTORY_LATER, address);
+		return;
+	}
+	a->inquiry = inquiry_begin(s->owner->resolver, address);
+	a->address = text_copy(address);
+	a->args = args ? text_copy(args) : NULL;
+	s->state = LOOKING;
+}
+
+/* In LOOKING: is the answer there? */
+static bool
+asking_over(const struct session *s)
+{
+	return s->asking->inquiry == NULL || inquiry_answer(s->asking->inquiry) != NULL;
+}
+
+static void
+asking_answered(struct session *s)
+{
+	struct asking *a = s->asking;
+	const struct person *p = a->inquiry ? inquiry_answer(a->inquiry) : NULL;
+	const char *words = p == NULL ? "(too much is asked)" : p->dn ? p->dn : p->words ? p->words : "(nobody)";
+
+	if (!asking_over(s))
+		return;
+	s->state = s->tx->m->env.count > 0 ? RCPT : MAIL;
+	s->deadline = now.tick + s->conf->timeout;
+	reply_trace(s, '=', words, strlen(words), "RFC 4511 4.5");
+	reply_because(s, "schema");
+	if (p == NULL || p->known == KNOWN_LATER || a->address == NULL)
+		reply(s, R_DIRECTORY_LATER, a->address ? a->address : "");
+	else if (p->known == KNOWN_NOBODY)
+		reply(s, R_NOBODY, a->address);
+	else if (p->known == KNOWN_PERSON && p->host == NULL && p->forward.len == 0 && !drop_quota(s->owner, a->address))
+		reply(s, R_QUOTA, a->address);
+	else
+		recipient_take(s, a->address, a->args);
+	asking_end(s);
+}
+
+static void
+do_rcpt(struct session *s, const struct verb *v, char *argument)
+{
 	struct buf args = { 0 };
 	struct path p;
 
@@ -332,17 +407,16 @@ do_rcpt(struct session *s, const struct verb *v, char *argument)
 		/* it has been answered */
 	} else if (p.eight && !s->tx->utf8) {
 		reply(s, R_UTF8);
-	} else if ((long long)m->env.count >= s->conf->max_recipients) {
+	} else if ((long long)s->tx->m->env.count >= s->conf->max_recipients) {
 		reply_because(s, "max-recipients");
 		reply(s, R_RCPTS);
-	} else if (recipient_allowed(s, &p) == -1) {
-		/* it has been answered */
-	} else if (!envelope_has(&m->env, p.text) && envelope_add(&m->env, p.text, args.data) == -1) {
-		tx_end(s);
-		reply_close(s, R_MEMORY);
 	} else {
-		s->state = RCPT;
-		reply(s, R_RECIPIENT, p.text);
+		int allowed = recipient_allowed(s, &p);
+
+		if (allowed == 1)
+			recipient_ask(s, p.text, args.data);
+		else if (allowed == 0)
+			recipient_take(s, p.text, args.data);
 	}
 	buf_free(&args);
 }
@@ -663,7 +737,7 @@ step_proxy(struct session *s)
 static bool
 held(const struct session *s)
 {
-	return s->state == COMMIT || s->state == NEWCOMER || s->state == SECURE || s->state == PROVING;
+	return s->state == COMMIT || s->state == NEWCOMER || s->state == SECURE || s->state == PROVING || s->state == LOOKING;
 }
 
 static int
@@ -708,6 +782,11 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 	}
 	if (s->state == PROVING)
 		s->due = now.tick;
+	if (s->state == LOOKING) {	/* the question has an end of its own */
+		s->due = asking_over(s) ? now.tick : LLONG_MAX;
+		if (s->conn.out.len == 0)
+			slot->fd = -1;	/* not even that it is gone */
+	}
 	if (s->state == NAMING)
 		rdns_want(s->lookup, slot + 1, &s->due);
 	if (s->due < *until)
@@ -888,6 +967,8 @@ session_advance(struct session *s)
 		return step_lookup(s);
 	if (s->state == PROVING)
 		login_work(s);
+	if (s->state == LOOKING)
+		asking_answered(s);
 	if (s->state == SECURE && !reply_muted(s))
 		return step_secure(s);
 	if (s->mute != 0 && !reply_muted(s)) {
@@ -932,7 +1013,7 @@ receive_some(struct session *s)
 int
 session_step(struct session *s, const struct pollfd *slot)
 {
-	if (slot->revents == 0 && s->due > now.tick && (s->state != NAMING || slot[1].revents == 0))
+	if (slot->revents == 0 && s->due > now.tick && (s->state != LOOKING || !asking_over(s)) && (s->state != NAMING || slot[1].revents == 0))
 		return 0;
 	if (conn_ready(&s->conn, slot->revents) && !held(s))
 		receive_some(s);
@@ -1019,6 +1100,7 @@ session_doing(const struct session *s, char *out, size_t size)
 void
 session_shutdown(struct session *s, enum reply r)
 {
+	asking_end(s);
 	if (s->state != CLOSE && s->state != SECURE) {
 		tx_end(s);
 		refuse(s, r);
@@ -1033,6 +1115,7 @@ session_free(struct session *s)
 	char who[ADDR_TEXT + 8];
 
 	log_detail("- closed #%lu client=%s", s->number, addr_text_port(&s->conn.peer, who));
+	asking_end(s);
 	tx_free(s);
 	conn_count(&s->conn, s->owner->counts);
 	journal_forget(&s->exchange);

@@ -25,6 +25,24 @@ const char *const extension_name[EXT_COUNT] = {
 	"ETRN", "ATRN", "TURN", "STARTTLS", "AUTH"
 };
 
+const struct schema schemas[] = {
+	{ "active-directory", "(|(proxyAddresses=smtp:%s)(mail=%s))",
+	  "mail", "targetAddress", "", "member", "", "managedBy", "group", "ad" },
+	{ "exchange", "(|(rfc822Mailbox=%s)(otherMailbox=smtp$%s)(mail=%s))",
+	  "rfc822Mailbox mail", "targetAddress", "", "member", "", "owner", "groupOfNames distributionList", "cn=%u,%b" },
+	{ "site-server", "(mail=%s)",
+	  "mail", "", "", "member uniqueMember", "", "owner", "groupOfNames mailGroup", "cn=%u,ou=members,%b" },
+	{ "inet-local-mail", "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress=%s))",
+	  "mail mailLocalAddress", "mailRoutingAddress", "mailHost", "", "", "", "", "uid=%u,%b" },
+	{ "nis-alias", "(&(objectClass=nisMailAlias)(cn=%u))",
+	  "", "", "", "", "rfc822MailMember", "", "nisMailAlias", "uid=%u,%b" },
+	{ "group-of-names", "(|(mail=%s)(mailAlternateAddress=%s))",
+	  "mail", "mailForwardingAddress", "mailHost", "member uniqueMember", "mgrpRFC822MailMember", "mgrpErrorsTo owner",
+	  "groupOfNames groupOfUniqueNames mailGroup", "uid=%u,%b" },
+};
+
+const size_t schemas_count = sizeof schemas / sizeof *schemas;
+
 #define S(member) offsetof(struct server, member)
 #define D(member) offsetof(struct domain, member)
 #define C(member) offsetof(struct config, member)
@@ -274,7 +292,6 @@ const struct setting settings[] = {
 	  "The directory to ask: ldap://HOST or ldap://HOST:PORT; ldaps:// the same with TLS from the first octet on; ldapi://PATH a local socket, "
 	  "with %2F for each slash. Several are tried in order: the next one while those before it cannot be used, and after ten minutes the first one again. "
 	  "While none can be, mail that needs it waits. Referrals to other directories are not followed, but noted in the log." },
-	LATER_IN(LDAP, "schema"),
 	{ LDAP, WORD, "bind", S(ldap.bind), "anonymous", 0, 0, "anonymous simple external",
 	  "LDAP Routing: Binding",
 	  "Who we are to the directory: nobody; or by user and password; or, on ldapi or with a 'certificate', whom the connection proves us to be (SASL EXTERNAL). "
@@ -310,7 +327,47 @@ const struct setting settings[] = {
 	{ LDAP, TIME, "timeout", S(ldap.timeout), "10s", 1000, 600 * 1000, NULL,
 	  "not in the model",
 	  "How long we wait for a connection, and for each answer, before the directory counts as away." },
-	LATER_IN(LDAP, "filter"),
+	{ LDAP, WORD, "schema", S(naming.schema), "active-directory", 0, 0,
+	  "active-directory exchange site-server inet-local-mail nis-alias group-of-names",
+	  "LDAP Routing: Schema",
+	  "How the directory names people: the filter and the attributes of the settings below, where they are not given. "
+	  "With a directory an address in our domains that no file of 'recipients' or 'aliases' has is asked about: "
+	  "at RCPT, where nobody of that name means 550 5.1.1, and a directory that does not answer 451 4.4.3; "
+	  "and before delivery, for where his mail goes instead, and who is in a group." },
+	{ LDAP, TEXT, "filter", S(naming.filter), "", 0, 0, NULL,
+	  "not in the model",
+	  "The filter that finds an address (RFC 4515); in it %s is the address, %u what stands before its @, %d its domain. "
+	  "Several entries for one address are a mistake in the directory, and mail for it waits until it is mended." },
+	{ LDAP, NAMES, "mail-attribute", S(naming.mail), "", 0, 0, NULL,
+	  "not in the model",
+	  "Attributes with the addresses of an entry, the first one before the others. 'none', here and below, is for no attribute. "
+	  "Mail to another address of his that the filter finds goes to his first one in our domains, so that he has one mailbox." },
+	{ LDAP, NAMES, "forward-attribute", S(naming.forward), "", 0, 0, NULL,
+	  "not in the model",
+	  "Attributes with the addresses to which his mail goes instead; one of them may be his own." },
+	{ LDAP, NAMES, "host-attribute", S(naming.host), "", 0, 0, NULL,
+	  "not in the model",
+	  "The attribute with the host to which his mail goes, whatever its MX; our own hostname there means that he lives here." },
+	{ LDAP, NAMES, "member-attribute", S(naming.member), "", 0, 0, NULL,
+	  "not in the model",
+	  "Attributes with the members of a group as entries, which are asked for their addresses." },
+	{ LDAP, NAMES, "member-address-attribute", S(naming.member_address), "", 0, 0, NULL,
+	  "not in the model",
+	  "Attributes with the members of a group as addresses." },
+	{ LDAP, NAMES, "owner-attribute", S(naming.owner), "", 0, 0, NULL,
+	  "not in the model",
+	  "Attributes with the owner of a group, an entry or an address: reports about what its members get go to him (RFC 5321 3.9.2), "
+	  "not to who wrote to the group." },
+	{ LDAP, NAMES, "group-class", S(naming.group_class), "", 0, 0, NULL,
+	  "not in the model",
+	  "The object classes of groups. Who writes to one writes to its members, and theirs where they are groups; 10000 at most." },
+	{ LDAP, YESNO, "senders", S(naming.senders), "no", 0, 0, NULL,
+	  "LDAP Routing: it resolves senders too",
+	  "Whether a sender in our domains is asked about too, and becomes the first address of his entry, where he has one. "
+	  "That is the sender of the envelope; what a message says in From is left alone. While the directory is away such mail waits." },
+	{ LDAP, PAIR, "cache", S(naming.cache), "10m 1m", 0, DAY, "time time",
+	  "not in the model",
+	  "How long an answer is good, and how long that there is nobody of that name." },
 	{ SECURITY, OPERATORS, "operators", S(operators), "", 0, 0, NULL,
 	  "Security: Operators",
 	  "Who of the top level's operators may operate this server; without it, all. Who stands only here may not. "
@@ -477,6 +534,23 @@ preset(const struct setting *s)
 
 /* ---- the table, printed ---------------------------------------------------------------------- */
 
+/* The schemas, below the setting that names one. */
+static void
+schemas_print(const struct setting *s, const char *prefix)
+{
+	for (size_t i = 0; strcmp(s->name, "schema") == 0 && i < schemas_count; i++) {
+		const struct schema *c = &schemas[i];
+		const char *const row[][2] = { { "filter", c->filter }, { "mail-attribute", c->mail }, { "forward-attribute", c->forward },
+		    { "host-attribute", c->host }, { "member-attribute", c->member }, { "member-address-attribute", c->member_address },
+		    { "owner-attribute", c->owner }, { "group-class", c->group_class } };
+
+		printf("%s%s:\n", prefix, c->name);
+		for (size_t j = 0; j < sizeof row / sizeof *row; j++)
+			if (*row[j][1] != '\0')
+				printf("%s %s %s\n", prefix, row[j][0], row[j][1]);
+	}
+}
+
 static void
 explain_row(const struct setting *s)
 {
@@ -487,8 +561,10 @@ explain_row(const struct setting *s)
 	printf("\n");
 	text_wrapped(prefix, prefix, s->label);
 	text_wrapped(prefix, prefix, s->text);
-	if (*setting_range(range, s) != '\0')
-		printf("%sValues: %s\n", prefix, range);
+	schemas_print(s, prefix);
+	snprintf(line, sizeof line, "Values: %s", setting_range(range, s));
+	if (*range != '\0')
+		text_wrapped(prefix, prefix, line);
 	snprintf(line, sizeof line, "%s%s%s", s->name, *value ? " " : "", value);
 	if (*value && strlen(indent) + strlen(line) < 80)
 		printf("%s%s\n", indent, line);
@@ -549,6 +625,7 @@ settings_explain(const char *name)
 			continue;
 		printf("%s, in %s\n", s->name, block_name[s->block]);
 		text_wrapped("    ", "    ", s->text);
+		schemas_print(s, "    ");
 		if (*setting_range(range, s) != '\0')
 			printf("    Values: %s\n", range);
 		snprintf(line, sizeof line, "Default: %s", preset(s));
@@ -588,6 +665,11 @@ settings_manual(void)
 		b = s->block;
 		printf(".It Ic %s\n", s->name);
 		sentences(s->text);
+		if (strcmp(s->name, "schema") == 0) {
+			printf(".Bd -literal\n");
+			schemas_print(s, "");
+			printf(".Ed\n");
+		}
 		if (*setting_range(range, s) != '\0')
 			printf("Values:\n.Li \"%s\" .\n", range);
 		if (s->preset != NULL)

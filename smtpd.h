@@ -398,6 +398,16 @@ struct ldap_routing {
 	struct tls_context *tls;	/* see config_secure; NULL: nothing wants it */
 };
 
+/* The rest of it: how the directory names people, by its schema or as the operator
+ * says; no list is NULL once it is checked, but all can be empty. */
+struct naming {
+	int schema;		/* of schemas */
+	char *filter;		/* that finds an address: see schema_filter */
+	struct name *mail, *forward, *host, *member, *member_address, *owner, *group_class;
+	long long cache[2];	/* how long an answer is good, and an unknown address, ms */
+	bool senders;
+};
+
 /* A virtual server, as configured.  Never changes once it is checked. */
 struct server {
 	char *name;
@@ -454,6 +464,7 @@ struct server {
 	struct certificate *own_certificate;	/* one at most, shown to who asks for it */
 	/* ldap-routing */
 	struct ldap_routing ldap;
+	struct naming naming;
 	/* security */
 	struct operator *operators;	/* NULL: those of the whole program */
 
@@ -514,6 +525,19 @@ struct config {
 	struct memo *memory;	/* all that hangs on this configuration */
 };
 
+/* A way in which directories say who is who.  Attributes and classes are words
+ * with a blank between them. */
+struct schema {
+	const char *name, *filter;
+	const char *mail;		/* the addresses of an entry, the first one before all */
+	const char *forward;		/* where its mail goes instead */
+	const char *host;		/* or to which host */
+	const char *member, *member_address;	/* of a group: entries, addresses */
+	const char *owner;		/* of a group, either */
+	const char *group_class;	/* what an entry is that is a group */
+	const char *bind_name;		/* see schema_settle */
+};
+
 /* One while it is read. */
 #define ERRORS_SHOWN 100
 struct reading {
@@ -538,6 +562,8 @@ struct recipient {
 	bool notified;		/* open, and its sender knows of the delay */
 	bool chosen;		/* the attempt under way is about him */
 	bool expired;		/* rejected because its time was over */
+	bool passed;		/* accepted: those behind him have a message of their own */
+	bool here;		/* open, and he lives here: the directory has said so */
 	char *address;
 	char *args;		/* its ESMTP parameters, or NULL */
 	char *words;		/* why: the last reply, or our own "4.4.1 it ..."; or NULL */
@@ -608,8 +634,8 @@ struct message {
 	int error;		/* errno of what failed, else 0 */
 	int fd;			/* open in SortTemp, else -1 */
 	bool claimed;		/* its original is SortTemp/ID.claim: by Pickup */
-	bool report;		/* SortTemp/ID.marks says whom it reports on: */
-	struct id of;		/* on this message, then */
+	bool report;		/* SortTemp/ID.marks says for whom it speaks: */
+	struct id of;		/* of this message, then */
 	bool noted;		/* Queue/ID.txt may stand beside it */
 	long long size;		/* octets of the file */
 	long body;		/* where the content begins in it */
@@ -671,6 +697,66 @@ struct entry {
 	struct envelope env;
 	struct buf note;	/* ID.txt; no data: there is none */
 	long long tried;	/* second of the last attempt, if that is what it tells of; or 0 */
+};
+
+/* ---- who is behind an address --------------------------------------------- */
+
+enum known { KNOWN_NOT_YET, KNOWN_LATER, KNOWN_NOBODY, KNOWN_PERSON, KNOWN_GROUP };
+
+/* What the directory says of an address, or of an entry.  Lists are strings, each
+ * with its NUL. */
+struct person {
+	enum known known;
+	char *dn;		/* his entry; or NULL */
+	struct buf mail, forward, owner;	/* addresses; an owner may be an entry */
+	char *host;		/* or NULL */
+	bool junk;		/* there is a forward, or a host, that is none */
+	char *words;		/* KNOWN_LATER: why */
+};
+
+/* What has become of an address in the end. */
+enum fate {
+	FATE_NOT_YET,
+	FATE_LATER,		/* nobody could say: words */
+	FATE_NOBODY,
+	FATE_FAILED,		/* it leads nowhere: words */
+	FATE_HERE,		/* somebody lives here */
+	FATE_PASSED		/* those in `found' get it instead */
+};
+
+/* Somebody who is meant in the end. */
+struct found {
+	char *address, *host;	/* the host, or NULL */
+	bool unknown;		/* in a domain of ours, and nobody knows him */
+};
+
+struct resolver;		/* a server's questions to its directory; resolve.c only */
+struct inquiry;			/* one, about an address; resolve.c only */
+struct probe;			/* one, about whatever an unfolding comes to; resolve.c only */
+
+#define PROBES 16		/* that one unfolding has under way */
+
+struct unfold_item {
+	char *text;
+	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_OWNER } kind;
+	size_t by;		/* the item it was come to by */
+};
+
+/* From an address to those who are meant: see resolve.c. */
+struct unfolding {
+	struct resolver *resolver;
+	struct unfold_item *items;	/* what it has come to; from `next' on not yet looked at */
+	size_t count, room, next;
+	size_t *place, places;	/* of items, by their hash, plus one */
+	struct probe *probes[PROBES];
+	size_t busy, at;	/* at: the item that is looked at */
+	struct found *found;
+	size_t found_count, found_room;
+	long missing;		/* members without an address */
+	bool list, known, later, full;
+	char *owner;		/* of the list, or NULL */
+	enum fate fate;
+	char words[WORDS_SIZE];
 };
 
 /* ---- a connection ----------------------------------------------------- */
@@ -764,7 +850,7 @@ struct destination {
 /* ---- the conversation in which we are the server -------------------------- */
 
 /* What is true in each stands at the head of session.c. */
-enum state { PROXY, NEWCOMER, SECURE, NAMING, GREET, IDLE, AUTH, PROVING, MAIL, RCPT, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
+enum state { PROXY, NEWCOMER, SECURE, NAMING, GREET, IDLE, AUTH, PROVING, MAIL, RCPT, LOOKING, DATA, CHUNK, CHUNKS, COMMIT, CLOSE };
 
 /* What has happened so far: the names stand in count.c. */
 enum count {
@@ -776,6 +862,7 @@ enum count {
 	DIRECTORY_DROPS, PICKUP_RETRIEVED,
 	LOGINS, LOGINS_REFUSED,
 	BAD_PICKUP, BAD_GENERAL, BAD_NDR, BAD_NO_RECIPIENTS, ROUTING_LOOKUPS, ETRN_MESSAGES,
+	DIRECTORY_ASKED, DIRECTORY_CACHED, DIRECTORY_FAILED, DIRECTORY_PASSED,
 	COUNTS
 };
 
@@ -810,6 +897,7 @@ struct vserver {
 	long long counts[COUNTS];
 	struct tally tally[FOLDERS];
 	struct journal *journal;	/* NULL: there is none */
+	struct resolver *resolver;	/* the same */
 	long long sessions, relays;
 	struct vserver *next;
 };
@@ -828,6 +916,12 @@ struct tx {
 	bool trusted;			/* who sends it has authenticated */
 	struct buf header;		/* a submission's, until it is made whole */
 	bool whole;			/* it is */
+};
+
+/* A recipient about whom the directory is asked. */
+struct asking {
+	struct inquiry *inquiry;
+	char *address, *args;		/* args: or NULL */
 };
 
 /* What the protocol log remembers between a command and its reply. */
@@ -859,6 +953,7 @@ struct session {
 	struct id kept;			/* and promises this message, unless it is 0 */
 	bool secret;			/* AUTH was refused: a password may follow */
 	struct exchange exchange;
+	struct asking *asking;		/* in LOOKING, else NULL */
 	int errors;
 	int asked;			/* ETRN so far */
 	struct auth *auth;		/* in AUTH and PROVING, else NULL */
@@ -878,7 +973,7 @@ enum reply {
 	R_READY, R_START_TLS, R_BYE, R_AUTHENTICATED, R_RESET, R_NOOP, R_SENDER, R_RECIPIENT, R_CHUNK, R_QUEUED,
 	R_RELEASING, R_TURNED, R_NONE_HELD, R_VERIFY, R_RELEASED, R_CHALLENGE, R_GO_AHEAD, R_HELP,
 	R_SHUTDOWN, R_TIMEOUT, R_FULL, R_CLIENT_FULL, R_ERRORS, R_MEMORY, R_SESSION,
-	R_CLOSED, R_LOGINS, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_NAME_LATER,
+	R_CLOSED, R_LOGINS, R_ENDED, R_CONNECT_LATER, R_NOT_YOURS, R_RELAY_LATER, R_DIRECTORY_LATER, R_NAME_LATER,
 	R_DISK, R_UNFINISHED, R_NO_TURN, R_SPACE, R_QUOTA, R_RCPTS,
 	R_NO_MAIL, R_LOGIN_LATER, R_NO_RELEASE, R_NOT_HELD, R_BY_ACCOUNT,
 	R_UNKNOWN, R_LONG, R_LONG_RESPONSE, R_NUL, R_SYNTAX, R_NO_ARGUMENT, R_BAD_HELO, R_BAD_SENDER,
@@ -905,6 +1000,7 @@ struct verdict {
 	bool local;			/* a recipient: his domain is ours */
 	const struct domain *row;	/* the domain's, or NULL */
 	long members;			/* of the alias that he is */
+	bool ask;			/* R_RECIPIENT, if the directory knows him */
 };
 
 /* ---- the operator ------------------------------------------------------------------ */
@@ -1323,7 +1419,7 @@ long envelope_read(struct envelope *e, const char *text, size_t n, const char *d
 long envelope_load(int fd, struct envelope *e, const char **why);
 /* Is this word, such as "BODY=BINARYMIME", among the parameters?  They may be NULL. */
 bool args_have(const char *args, const char *word);
-void args_drop(char *args, const char *word);	/* in place */
+void args_drop(char *args, const char *word);	/* with its =VALUE, in place */
 /* The value of NAME=VALUE among them; value has ARGS_OCTETS + 1. */
 bool args_value(const char *args, const char *name, char *value);
 
@@ -1412,11 +1508,8 @@ char *config_host(char out[CONFIG_HOST]);
 bool config_exposed(const struct account *a, int policy);
 /* Does it believe anybody's certificate, as a client? */
 bool config_verifies(const struct server *s);
-/* Where a setting was given, by what is said; or else. */
-const struct place *config_said(const struct place *said, enum block block, const char *name,
-    const struct place *otherwise);
-/* The same of a server, or with DOMAIN of its default domain; or else where its
- * block begins. */
+/* Where a setting of a server, or with DOMAIN of its default domain, was given; or
+ * else where its block begins. */
 const struct place *server_place(const struct server *s, enum block block, const char *name);
 /* Which row of a server's configuration rules this domain, or NULL. */
 const struct domain *config_domain(const struct server *s, const char *name);
@@ -1465,6 +1558,9 @@ void complain_at(struct reading *r, const struct place *where, const char *forma
 void value_set(struct reading *r, const struct setting *s, char **words, int n, char *base);
 /* Give every setting of a struct that these blocks fill its default. */
 void value_presets(struct reading *r, enum block from, enum block to, char *base);
+/* Where a setting was given, by what is said; or else. */
+const struct place *value_said(const struct place *said, enum block block, const char *name,
+    const struct place *otherwise);
 /* Is it a list, which may go on in a further line of the same name? */
 bool value_adds(const struct setting *s);
 /* Which of these words is it?  0, and *to counts from 0; -1: none of them. */
@@ -1482,6 +1578,16 @@ void names_free(struct names *n);		/* idempotent on NULL */
 const char *names_find(const struct names *n, const char *address);
 const struct alias *names_alias(const struct names *n, const char *address);
 bool names_postmaster(const char *address);	/* RFC 5321 4.5.1: he is always there */
+bool names_plain(const char *name, size_t n);	/* harmless as the name of a folder */
+
+/* ---- schema.c: how directories name people ---------------------------------------- */
+
+/* What the operator has not said of how his directory names people is as its schema
+ * has it, and the bind name is made of user and domain. */
+void schema_settle(struct reading *r, struct server *s);
+/* Append the filter that finds an address: %s is it, %u what stands before its @,
+ * %d what stands behind it.  -1: memory is out. */
+int schema_filter(struct buf *b, const char *filter, const char *address);
 
 /* ---- settings.c: the table of directives ------------------------------------ */
 
@@ -1493,6 +1599,8 @@ extern const char log_fields[];		/* the words of log-fields */
 extern const char *const extension_name[EXT_COUNT];
 /* The name in this block that is nearest to a misspelt one, or NULL. */
 const char *setting_nearest(enum block block, const char *word);
+extern const struct schema schemas[];
+extern const size_t schemas_count;
 /* One value of it as a setting of its own: of a pair the i-th. */
 struct setting setting_part(const struct setting *s, int i);
 /* "1s to 30d", "at least 16K", its words; "" where there is no such thing. */
@@ -1719,12 +1827,55 @@ void outcome_open(struct vserver *v);
 /* Before an attempt, once for what spool_ready gave: false when there is nothing
  * to attempt. */
 bool outcome_begin(struct vserver *v, const struct message *m);
+/* Hand it to the batch in the place of the chosen recipients of m: when it is
+ * committed they are marked x-resolved, once.  -1: the disk would not take it. */
+int outcome_pass(struct vserver *v, struct message *m, struct message *instead);
 /* An attempt is over: marks, reports, transcript, schedule, end. */
 void outcome_conclude(struct vserver *v, struct message *m, const struct attempt *a);
 /* One mail, from nobody, to the postmaster of the default domain. */
 int outcome_tell(struct vserver *v, const char *subject, const char *text);
 /* Leave words, and the conversation, beside a message that waits. */
 void outcome_note(struct spool *sp, const struct id *id, const char *words, const char *transcript, long long next);
+
+/* ---- resolve.c: who is behind an address, by the directory ------------------------ */
+
+/* counts: its server's.  NULL: memory is out. */
+struct resolver *resolver_open(const struct server *s, long long counts[]);
+void resolver_close(struct resolver *r);	/* idempotent on NULL; nothing is asked any more */
+/* Another configuration of the same server: what is asked is asked anew.  -1:
+ * memory is out. */
+int resolver_configure(struct resolver *r, const struct server *s);
+/* One slot; idempotent on NULL. */
+void resolver_want(const struct resolver *r, struct pollfd *slot, msec *until);
+void resolver_step(struct resolver *r);
+/* Where its connection stands, in words. */
+void resolver_doing(const struct resolver *r, char *out, size_t size);
+
+/* Ask about an address; equal questions are one, and answers are remembered for a
+ * while.  NULL: too much is asked, or memory is out: as good as KNOWN_LATER. */
+struct inquiry *inquiry_begin(struct resolver *r, const char *address);
+/* NULL: not yet; good until it is ended. */
+const struct person *inquiry_answer(const struct inquiry *q);
+void inquiry_end(struct inquiry *q);		/* idempotent on NULL */
+
+/* Whoever is behind this address.  NULL: memory is out. */
+struct unfolding *unfold_begin(struct resolver *r, const char *address);
+/* Go on as far as that goes now; see fate. */
+enum fate unfold_step(struct unfolding *u);
+void unfold_end(struct unfolding *u);		/* idempotent on NULL */
+/* For who has nothing else to do: wait until it is answered, or over. */
+const struct person *inquiry_wait(const struct inquiry *q);
+enum fate unfold_wait(struct unfolding *u);
+
+/* ---- expand.c: those who are meant get the message ----------------------------------- */
+
+/* What spool_ready gave: true, the directory must be asked about some of its
+ * recipients first, and it is expand.c's from now on; the others are on their way. */
+bool expand_take(struct vserver *v, struct message *m);
+/* One of those about whom all is known, to be delivered; or NULL. */
+struct message *expand_ready(struct vserver *v);
+/* Nothing of v is asked any more; it is looked at again now, or not. */
+void expand_forget(struct vserver *v, bool again);
 
 /* ---- drop.c: delivery to those who live here -------------------------------------- */
 
@@ -1808,8 +1959,11 @@ void pickup_step(struct pickup *p);
 
 /* The name of this recipient's route: his domain in lower case, the row of a
  * remote domain with a smart host, or "*" for the server's smart host.  Where
- * mail is held it is always his domain. */
-const char *route_name(const struct server *s, const char *address, char out[DOMAIN_MAX + 1]);
+ * mail is held it is always his domain.  Whose mail the directory sends to a host
+ * has "=HOST". */
+const char *route_name(const struct server *s, const struct recipient *r, char out[DOMAIN_MAX + 1]);
+/* Is he for Drop, and not for another host? */
+bool route_local(const struct server *s, const struct recipient *r);
 /* The row that holds his mail, or NULL; and until when, in words. */
 const struct domain *route_held(const struct server *s, const char *address);
 #define ASKED_SIZE 300
@@ -2025,8 +2179,16 @@ bool policy_asks_name(const struct server *s, const struct client *c);
 struct verdict policy_recipient(const struct server *s, const struct client *c, const struct path *to);
 /* For how many others this recipient stands; 0: he is none. */
 long policy_members(const struct server *s, const char *address);
+/* Must the directory say who this address is?  It is in our domains then, and in
+ * none of their files. */
+bool policy_asks(const struct server *s, const char *address);
 /* Put those whom aliases stand for in their place; -1: memory is out. */
 int policy_expand(const struct server *s, struct envelope *e);
+/* Add those whom an alias stands for; -1: memory is out; 0 it is none. */
+int policy_alias(const struct server *s, struct envelope *e, const char *address);
+/* What those behind a recipient get of his parameters, RFC 3461 5.2.7: 1 SUCCESS
+ * was asked for, and several do not get that; -1: memory is out. */
+int policy_passes(const struct recipient *r, bool several, struct buf *args);
 
 /* ---- sendmail.c: what programs call ---------------------------------------- */
 

@@ -554,6 +554,15 @@ value_directories(struct reading *r, char **words, int n, struct directory **to)
 	}
 }
 
+const struct place *
+value_said(const struct place *said, enum block block, const char *name, const struct place *otherwise)
+{
+	for (size_t i = 0; i < settings_count; i++)
+		if (settings[i].block == block && strcmp(settings[i].name, name) == 0 && said[i].line != 0)
+			return &said[i];
+	return otherwise;
+}
+
 bool
 value_adds(const struct setting *s)
 {

@@ -98,11 +98,12 @@ const char *
 entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE])
 {
 	const char *line = e->note.data ? e->note.data : "", *route;
+	struct recipient to = { .address = (char *)(uintptr_t)address };
 	char name[DOMAIN_MAX + 1];
 	bool his = true;
 	size_t n;
 
-	route = config_local(s, address) ? address : route_name(s, address, name);
+	route = config_local(s, address) ? address : route_name(s, &to, name);
 	for (; (n = strcspn(line, "\n")) > 0; line += n + (line[n] == '\n')) {
 		if (line[0] == '<' && line[n - 1] == '>') {
 			his = names(line, n, address) || names(line, n, route);

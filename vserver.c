@@ -361,6 +361,17 @@ state_remember(const struct vserver *v, enum vstate state)
 		    v->conf->name, word);
 }
 
+/* Its directory, by the configuration of today. */
+static int
+resolver_set(struct vserver *v)
+{
+	if (v->resolver != NULL)
+		return resolver_configure(v->resolver, v->conf);
+	if (v->conf->ldap.directories == NULL)
+		return 0;
+	return (v->resolver = resolver_open(v->conf, v->counts)) != NULL ? 0 : -1;
+}
+
 int
 vserver_open(struct vserver *v)
 {
@@ -372,7 +383,7 @@ vserver_open(struct vserver *v)
 	}
 	outcome_open(v);
 	v->watch = watch_open(v);
-	if (v->watch == NULL || (v->pickup = pickup_open(v)) == NULL)
+	if (v->watch == NULL || (v->pickup = pickup_open(v)) == NULL || resolver_set(v) == -1)
 		snprintf(why, sizeof why, "out of memory");
 	else if (journal_open(&v->journal, v->conf, why, sizeof why) == 0)
 		return 0;
@@ -381,17 +392,27 @@ vserver_open(struct vserver *v)
 	return -1;
 }
 
+/* Nothing of it is on its way any more. */
+static void
+deliveries_forget(struct vserver *v)
+{
+	expand_forget(v, false);
+	dests_forget(v, false);
+}
+
 void
 vserver_close(struct vserver *v)
 {
 	if (v->spool == NULL)
 		return;
 	vservers_commit();
-	dests_forget(v, false);
+	deliveries_forget(v);
+	resolver_close(v->resolver);
 	journal_close(v->journal);
 	pickup_close(v->pickup);
 	watch_close(v->watch);
 	spool_close(v->spool);
+	v->resolver = NULL;
 	v->journal = NULL;
 	v->pickup = NULL;
 	v->watch = NULL;
@@ -474,7 +495,7 @@ vserver_halt(struct vserver *v)
 {
 	state_set(v, STOPPING);
 	sessions_end(v);
-	dests_forget(v, false);
+	deliveries_forget(v);
 	relays_end(v);
 }
 
@@ -498,7 +519,7 @@ vserver_leave(struct vserver *v)
 		log_line("smtpd: \"%s\" leaves %lu of its messages in %s, and nobody delivers them until a server has that mailroot",
 		    v->conf->name, (unsigned long)view.count, view.folder);
 	view_close(&view);
-	dests_forget(v, false);
+	deliveries_forget(v);
 	relays_end(v);
 }
 
@@ -634,6 +655,14 @@ vserver_configure(struct vserver *v, const struct server *s)
 	journal_close(v->journal);
 	config_hold(s->config);
 	v->conf = s;
+	if (v->spool != NULL) {
+		expand_forget(v, true);
+		if (resolver_set(v) == -1) {
+			resolver_close(v->resolver);
+			v->resolver = NULL;
+			log_line("smtpd: \"%s\": out of memory: its directory is not asked, and mail for our domains waits", s->name);
+		}
+	}
 	config_release(before->config);
 	memset(v->drop, 0, sizeof v->drop);
 	if (v->spool == NULL)
@@ -691,10 +720,15 @@ vservers_reload(const struct config *c)
 
 /* ---- in the loop ---------------------------------------------------------------------------------------- */
 
+/* One more for each: its directory. */
 size_t
 vservers_slots(void)
 {
-	return listener_count + SESSION_SLOTS * session_count;
+	size_t n = listener_count + SESSION_SLOTS * session_count;
+
+	for (const struct vserver *v = vservers; v != NULL; v = v->next)
+		n++;
+	return n;
 }
 
 size_t
@@ -715,6 +749,7 @@ vservers_want(struct pollfd *slot, msec *until)
 	for (struct vserver *v = vservers; v != NULL; v = v->next) {
 		if (v->spool != NULL && spool_pending(v->spool))
 			*until = now.tick;
+		resolver_want(v->resolver, &slot[n++], until);
 		if (v->delivers) {
 			spool_want(v->spool, until);
 			pickup_want(v->pickup, until);
@@ -727,21 +762,31 @@ vservers_want(struct pollfd *slot, msec *until)
 void
 vservers_step(size_t slot)
 {
+	for (struct vserver *v = vservers; v != NULL; v = v->next)
+		resolver_step(v->resolver);
 	sessions_step(slot);
 	listeners_step(slot);
 }
 
 /* What is ours is delivered; the rest goes to its destinations' queues. */
 static void
+deliver(struct vserver *v, struct message *m)
+{
+	if (drop_deliver(v, m) && dests_route(v, m) == -1)
+		spool_later(v->spool, &m->id);
+	spool_release(m);
+}
+
+static void
 route_ready(struct vserver *v)
 {
 	struct message *m;
 
-	while ((m = spool_ready(v->spool)) != NULL) {
-		if (drop_deliver(v, m) && dests_route(v, m) == -1)
-			spool_later(v->spool, &m->id);
-		spool_release(m);
-	}
+	while ((m = spool_ready(v->spool)) != NULL)
+		if (!expand_take(v, m))
+			deliver(v, m);
+	while ((m = expand_ready(v)) != NULL)
+		deliver(v, m);
 }
 
 void

@@ -1,9 +1,10 @@
 /*
  * why.c - `smtpd why': the rules, walked for one envelope without asking
- * anybody, and what would become of the message.
+ * anybody but the directory, and what would become of the message.
  *
- * What is printed of a rule is what it answers the session (policy.c), and of
- * the way what the relaying would take (route.c): nothing is decided here.
+ * What is printed of a rule is what it answers the session (policy.c), of the
+ * directory what it says (resolve.c), and of the way what the relaying would take
+ * (route.c): nothing is decided here.
  */
 #include "smtpd.h"
 
@@ -15,7 +16,11 @@ struct question {
 	const struct server *server;
 	struct client client;
 	struct path from, to;
+	struct resolver *resolver;	/* its directory; NULL: it is not asked */
+	struct unfolding *who;		/* who the recipient is, by that; or NULL */
 };
+
+#define FOUND_SHOWN 20
 
 /* ---- print --------------------------------------------------------------------- */
 
@@ -66,10 +71,41 @@ print_rule(const struct question *q, const struct verdict *v)
 		row(NULL, "(needs a reverse look-up, which is not done here: put the name behind the address)");
 }
 
+/* The filter, the entry, and what the session would say. */
+static enum reply
+ask_directory(struct question *q)
+{
+	const struct server *s = q->server;
+	long long counts[COUNTS] = { 0 };
+	const struct person *p;
+	struct inquiry *i = NULL;
+	struct buf filter = { 0 };
+	char where[WHERE_SIZE];
+	enum reply r;
+
+	if ((q->resolver = resolver_open(s, counts)) == NULL || (i = inquiry_begin(q->resolver, q->to.text)) == NULL ||
+	    schema_filter(&filter, s->naming.filter, q->to.text) == -1)
+		die(EX_OSERR, "out of memory");
+	row(config_where_row(where, s, NULL, "filter"), "%s", filter.data);
+	p = inquiry_wait(i);
+	r = p->known == KNOWN_LATER ? R_DIRECTORY_LATER : p->known == KNOWN_NOBODY ? R_NOBODY : R_RECIPIENT;
+	if (p->known == KNOWN_LATER)
+		row(NULL, "the directory does not say: %s", p->words ? p->words : "");
+	else if (p->known == KNOWN_NOBODY)
+		row(NULL, "the directory has no such entry");
+	else
+		row(NULL, "the directory has %s: %s", p->known == KNOWN_GROUP ? "a group" : "a person", p->dn);
+	inquiry_end(i);
+	buf_free(&filter);
+	if (r == R_RECIPIENT && (q->who = unfold_begin(q->resolver, q->to.text)) != NULL)
+		unfold_wait(q->who);
+	return r;
+}
+
 /* What the recipient is answered, or who he is connected from; R_NOOP: that
  * depends on what is not known. */
 static enum reply
-walk(const struct question *q, bool *local)
+walk(struct question *q, bool *local)
 {
 	bool unknown = false;
 
@@ -77,6 +113,8 @@ walk(const struct question *q, bool *local)
 		struct verdict v = policy_rule((enum rule)rule, q->server, &q->client, &q->to);
 
 		print_rule(q, &v);
+		if (v.ask)
+			v.reply = ask_directory(q);
 		unknown |= v.unknown;
 		if (v.unknown || v.reply == R_NOOP)
 			continue;
@@ -105,6 +143,28 @@ print_local(const struct question *q)
 		    "would be answered 452 4.2.2 once that folder holds more than %lld octets", home->quota);
 }
 
+/* Those behind him get it. */
+static void
+print_found(const struct question *q)
+{
+	const struct unfolding *u = q->who;
+
+	if (u->fate != FATE_PASSED) {
+		row(NULL, "would %s: %s", u->fate == FATE_LATER ? "wait" : "be returned", u->words);
+		return;
+	}
+	row(NULL, "would be passed on to %lu %s", (unsigned long)u->found_count, u->found_count == 1 ? "address" : "addresses");
+	for (size_t i = 0; i < u->found_count && i < FOUND_SHOWN; i++)
+		row(NULL, "    %s%s%s%s", u->found[i].address, u->found[i].host ? " at the host " : "", u->found[i].host ? u->found[i].host : "",
+		    u->found[i].unknown ? ", whom nobody knows" : "");
+	if (u->found_count > FOUND_SHOWN)
+		row(NULL, "    and others");
+	if (u->missing > 0)
+		row(NULL, "%ld in its groups have no address", u->missing);
+	if (u->owner != NULL)
+		row(NULL, "reports would go to its owner, %s", u->owner);
+}
+
 static void
 print_hops(const struct question *q, const char *where, const char *first, const struct hop *h)
 {
@@ -125,7 +185,7 @@ print_protection(const struct question *q, const struct route *r)
 	    "by TLS, or not at all, and only to a host whose certificate is believed" };
 	const struct account *a = route_account(r);
 	const struct domain *d = config_domain(q->server, q->to.domain);
-	bool by_row = d != NULL && config_said(d->said, DOMAIN, "tls", NULL) != NULL && route_tls(r) == (enum tls_policy)d->tls_policy;
+	bool by_row = d != NULL && value_said(d->said, DOMAIN, "tls", NULL) != NULL && route_tls(r) == (enum tls_policy)d->tls_policy;
 	char where[WHERE_SIZE];
 	bool by_account = a != NULL && !by_row && route_tls(r) == TLS_VERIFIED && q->server->tls_policy != TLS_VERIFIED;
 
@@ -143,6 +203,7 @@ print_remote(const struct question *q)
 {
 	const struct server *s = q->server;
 	const struct domain *d = config_domain(s, q->to.domain);
+	struct recipient to = { .address = (char *)(uintptr_t)q->to.text };
 	char name[DOMAIN_MAX + 1], where[WHERE_SIZE], asked[ASKED_SIZE];
 	struct route r;
 	bool second, held = d != NULL && d->hold;
@@ -151,7 +212,7 @@ print_remote(const struct question *q)
 		row(config_where_row(where, s, d, "hold"), "would wait until %s", route_asked(d, asked));
 	if (held && d->hold_accounts != NULL)
 		return;
-	route_begin(&r, s, route_name(s, q->to.text, name));
+	route_begin(&r, s, route_name(s, &to, name));
 	second = s->direct_first && r.hop == &r.own && !held;
 	config_where_row(where, s, held || (d != NULL && d->smart_host != NULL) ? d : NULL, second ? "direct-first" : "smart-host");
 	print_hops(q, where, held ? "would then go" : "would go", r.hop);
@@ -179,10 +240,16 @@ accepts(struct question *q)
 
 	printf("server %s (%s:%d)\n", text_safe(safe, sizeof safe, q->server->name, strlen(q->server->name)),
 	    q->server->place.file, q->server->place.line);
-	if ((r = walk(q, &local)) == R_RECIPIENT && local)
+	if ((r = walk(q, &local)) == R_RECIPIENT && q->who != NULL && q->who->fate != FATE_HERE)
+		print_found(q);
+	else if (r == R_RECIPIENT && local)
 		print_local(q);
 	else if (r == R_RECIPIENT)
 		print_remote(q);
+	unfold_end(q->who);
+	resolver_close(q->resolver);
+	q->who = NULL;
+	q->resolver = NULL;
 	printf("  => %s\n", r == R_RECIPIENT ? "taken" : r == R_NOOP ? "depends on the client's name" : "refused");
 	return r == R_RECIPIENT;
 }
@@ -221,6 +288,7 @@ why(const char *file, int count, char **words)
 	struct question q = { .client = { .addr = { .family = 4, .octets = { 127, 0, 0, 1 } } } };
 	char names[DOMAIN_MAX + 2] = "";
 	struct config *c;
+	bool asks = false;
 	int status;
 
 	if (count < 2 || count > 5) {
@@ -240,6 +308,12 @@ why(const char *file, int count, char **words)
 		q.client.account = words[4];
 	if ((c = config_load(file)) == NULL)
 		return EX_CONFIG;
+	for (const struct server *s = c->servers; s != NULL; s = s->next)
+		asks |= s->ldap.directories != NULL;
+	if (asks && config_secure(c) == -1)
+		return EX_CONFIG;
+	random_open();
+	dns_configure(c->resolvers, c->hosts);
 	status = ask_all(&q, c, words);
 	config_release(c);
 	return status;

@@ -375,6 +375,15 @@ match(size_t e, struct part f, char *text)
 
 /* ---- operations ------------------------------------------------------------------------ */
 
+/* "member;range=0-9" is the first part of member: Active Directory gives no more at a time. */
+static bool
+range_of(const char *name, const char *wanted)
+{
+	size_t n = strlen(wanted);
+
+	return strncasecmp(name, wanted, n) == 0 && strncmp(name + n, ";range=0-", 9) == 0;
+}
+
 static bool
 wanted(const char *name, struct part list)
 {
@@ -382,7 +391,7 @@ wanted(const char *name, struct part list)
 	bool all = list.at == list.end;
 
 	while (get(&list, &p) != -1)
-		all |= strcmp(text_of(p), "*") == 0 || strcasecmp(text_of(p), name) == 0;
+		all |= strcmp(text_of(p), "*") == 0 || strcasecmp(text_of(p), name) == 0 || range_of(name, text_of(p));
 	return all;
 }
 

@@ -6,15 +6,15 @@ layers='
 	smtpd: console control count wizard password check why vserver relay dest spool config settings dns conn tls log sendmail process
 	console: control operate vserver config conn log
 	control: operate config conn log
-	why: reply policy route config tls settings address log
-	operate: vserver session relay dest outcome route view count spool config message address disk log
+	why: value reply resolve policy route config schema settings dns address log tls
+	operate: vserver session relay dest outcome view count spool config message address disk log route
 	count: vserver dest spool dns address log
 	sendmail: check route session receive parameter policy spool view message config process dns address conn log
-	vserver: session receive policy pickup watch relay dest drop outcome spool view journal config address conn disk log process
-	watch: outcome spool message log
-	wizard: check spool config process disk log
-	check: auth digest tls route config process dns address conn disk log
-	session: digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
+	vserver: session receive policy pickup watch relay dest expand drop outcome resolve spool journal config address conn disk log process view
+	watch: spool message log outcome
+	wizard: check spool config disk log process
+	check: resolve route config value dns address conn disk log auth digest tls process
+	session: resolve digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
 	password: auth config disk digest log
 	receive: tls address config conn log message policy reply spool
@@ -26,19 +26,22 @@ layers='
 	pickup: spool message log policy
 	relay: hello dest outcome route spool report journal mime message config settings auth address conn tls log
 	hello: outcome mime settings message auth digest log
+	expand: dest outcome resolve spool policy message config log
 	dest: outcome route config spool message log address
-	drop: outcome spool message config disk log policy names
+	drop: outcome spool route message config disk log policy names
 	outcome: spool report message config disk log policy
+	resolve: policy message config schema ldap ber address log
 	spool: message config disk log
 	report: message address log
 	journal: settings address disk log
 	mime: message address log
 	view: route message config address log
 	policy: message config names address log
+	route: message config dns address conn log
 	message: address log
-	route: config dns address conn log
-	config: auth digest tls value settings address process disk log names
-	value: auth tls settings address log
+	config: tls schema value settings address disk log names auth digest process
+	schema: value settings ber log
+	value: tls settings address log auth
 	ldap: ber auth digest dns address conn tls log
 	ber: log
 	auth: digest address log

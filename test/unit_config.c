@@ -35,7 +35,9 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER HOME "general { max-size 1M }\n}\n", "c.conf:3: 'max-size' belongs in messages, not in general\n" },
 	{ SERVER HOME "max-size 1M\n}\n", "c.conf:3: 'max-size' *\n" },
 	{ "max-size 1M\n" SERVER HOME "}\n", "c.conf:1: 'max-size' belongs in messages, not in top level\n" },
-	{ SERVER HOME "ldap-routing { schema exchange }\n}\n", "c.conf:3: 'schema' is not in this build yet\n" },
+	{ SERVER HOME "ldap-routing { schema novell }\n}\n", "c.conf:3: schema: 'novell' is none of: active-directory *\n" },
+	{ SERVER HOME "ldap-routing { host-attribute a_b }\n}\n", "c.conf:3: host-attribute: 'a_b' is no name of an attribute *\n" },
+	{ SERVER HOME "ldap-routing { filter (mail=a) }\n}\n", "c.conf:3: filter: '(mail=a)': it has no %s for the address*\n" },
 	{ SERVER HOME "access { passwords p }\n}\n", "c.conf:3: passwords: nobody will be asked for one: *\n" },
 	{ SERVER HOME "access { passwords p; clear-text-passwords yes; authenticate anonymous }\n}\n", "c.conf:3: passwords: *\n" },
 	{ SERVER HOME "access { authenticate plain }\n}\n", "c.conf:3: authenticate: without 'anonymous' it needs a 'passwords FILE' *\n" },
@@ -160,9 +162,9 @@ static const struct { const char *file, *said; } mistakes[] = {
 	  "c.conf:4: log-fields: only a w3c log can choose\nc.conf:5: log-local-time: only a w3c log can choose\n" },
 	{ SERVER HOME "general { log-fields date cs(user-agent)\nlog-fields }\n}\n",
 	  "c.conf:3: log-fields: 'cs(user-agent)' is none of: date time c-ip *\nc.conf:4: log-fields: already set on line 3\n" },
-	{ SERVER HOME "delivery { tls sometimes }\nldap-routing { filter x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
+	{ SERVER HOME "delivery { tls sometimes }\nldap-routing { scope x }\nsecurity { operators 0 no-such-user @nobodys }\n}\n",
 	  "c.conf:3: tls: 'sometimes' is none of: off opportunistic required verified\n"
-	  "c.conf:4: 'filter' is not in this build yet\nc.conf:5: operators: this system has no user 'no-such-user'\n"
+	  "c.conf:4: scope: 'x' is none of: base one subtree\nc.conf:5: operators: this system has no user 'no-such-user'\n"
 	  "c.conf:5: operators: this system has no group '@nobodys'\n" },
 	{ SERVER HOME "delivery { authenticate any jones\n}\ndomain a.example remote { authenticate any md5 jones file }\n"
 	  "domain b.example remote { smart-host b; authenticate any \"\" file }\n}\n",

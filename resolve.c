@@ -1,0 +1,1006 @@
+/*
+ * resolve.c - who is behind an address, by the directory.
+ *
+ * An inquiry is a question about one address.  Equal ones are one, whoever asks:
+ *
+ *	asked	search; whoever asks waits, and when nobody does it is given up
+ *	known	an answer, remembered for `cache'; the one longest not asked for
+ *		goes when there are too many
+ *	later	nobody could say: whoever asked hears it, and it is forgotten
+ *
+ * An unfolding goes from an address to all who are meant, by forwarding and by
+ * groups in groups.  It has a list of what it has come to (addresses in our
+ * domains, entries), each once, which cuts loops, and looks at PROBES of them at a
+ * time; `found' is who is meant.  How each is looked at:
+ *
+ *	address	of an alias	its members are come to
+ *		that the files know	found
+ *		nobody		found as such: he is reported when his turn comes
+ *		a person	see person_take
+ *		a group		its entry is come to
+ *	entry	a person	the same, by his address; without one he is missing
+ *		a group		its members are come to, however many answers it takes
+ *
+ * What is true: a fate holds for the whole.  When anything cannot be said now all
+ * of it is asked again later; nobody gets the message from half a group.  What the
+ * directory says is checked as everything that strangers say: an address that is
+ * none is as good as missing, and where a forwarding address or a host is none
+ * mail waits, for it must not go elsewhere.
+ */
+#include "smtpd.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BUCKETS      4096
+#define REMEMBERED   20000	/* answers */
+#define ASKED_MAX    5000	/* inquiries under way */
+#define ITEMS_MAX    (3 * MEMBERS_MAX)	/* that one unfolding comes to */
+#define MISSING_SHOWN 10	/* of a group, in the log */
+#define ENTRY_ATTRIBUTES 40	/* that are asked for */
+
+struct inquiry {
+	struct resolver *resolver;	/* NULL: that is closed */
+	char *address;
+	struct person person;
+	struct ldap_search *search;	/* asked; else NULL */
+	bool several;			/* entries have this address */
+	bool unasked;			/* memory was out */
+	msec began, expires;
+	int users;			/* who waits for it, or looks at it */
+	struct inquiry *chain;		/* in its bucket */
+	struct inquiry *before, *after;	/* among those that are asked, or known, the latest first */
+};
+
+struct line {
+	struct inquiry *first, *last;
+	size_t count;
+};
+
+struct resolver {
+	const struct server *server;
+	struct ldap *ldap;		/* NULL: there is no directory any more */
+	long long *counts;
+	struct inquiry *buckets[BUCKETS];
+	struct line asked, known;
+};
+
+/* One of the questions of an unfolding. */
+struct probe {
+	size_t item;
+	struct inquiry *inquiry;	/* of an address; else NULL, and */
+	struct ldap_search search;	/* of an entry */
+	struct person person;
+	bool entry;			/* it is there */
+	long from, asked;		/* of a member attribute in parts: where the next one begins, or 0; and this one */
+	char attribute[120];		/* of that */
+};
+
+/* ---- what an entry says ------------------------------------------------------------ */
+
+static void
+person_free(struct person *p)
+{
+	free(p->dn);
+	buf_free(&p->mail);
+	buf_free(&p->forward);
+	buf_free(&p->owner);
+	free(p->host);
+	free(p->words);
+	memset(p, 0, sizeof *p);
+}
+
+/* Nobody could say, and why. */
+static void
+person_later(struct person *p, const char *words)
+{
+	person_free(p);
+	p->known = KNOWN_LATER;
+	p->words = text_copy(words);
+}
+
+/* "smtp:jo@example.org", "smtp$jo@example.org" and "jo" are addresses too; one
+ * that needs SMTPUTF8 is none, for who sent the message may not have asked for it. */
+static bool
+address_read(const struct server *s, const struct ldap_value *v, struct path *p)
+{
+	const char *text = v->octets;
+
+	if (strlen(text) != v->n || v->n > PATH_OCTETS)
+		return false;
+	if (text_prefix(text, "smtp:") || text_prefix(text, "smtp$"))
+		text += 5;
+	if (path_parse(p, text) == -1 || p->text[0] == '\0' || p->eight)
+		return false;
+	return p->domain != NULL || path_complete(p, s->home->name) == 0;
+}
+
+static bool
+strings_have(const struct buf *b, const char *text)
+{
+	for (size_t at = 0; at < b->len; at += strlen(b->data + at) + 1)
+		if (text_compare(b->data + at, text) == 0)
+			return true;
+	return false;
+}
+
+/* The addresses of these attributes join b; true: something there is none. */
+static bool
+addresses_read(const struct server *s, const struct ldap_entry *e, const struct name *list, struct buf *b)
+{
+	const struct ldap_value *v;
+	bool junk = false;
+	struct path p;
+
+	for (; list != NULL; list = list->next)
+		for (v = NULL; (v = ldap_value(e, list->text, v)) != NULL; )
+			if (!address_read(s, v, &p))
+				junk = true;
+			else if (!strings_have(b, p.text) && buf_add(b, p.text, strlen(p.text) + 1) == -1)
+				junk = true;
+	return junk;
+}
+
+/* Who owns a group: an address, or an entry. */
+static void
+owner_read(struct person *p, const struct server *s, const struct ldap_entry *e)
+{
+	const struct ldap_value *v;
+	struct path path;
+
+	for (const struct name *n = s->naming.owner; n != NULL && p->owner.len == 0; n = n->next)
+		if ((v = ldap_value(e, n->text, NULL)) != NULL && strlen(v->octets) == v->n) {
+			if (strchr(v->octets, '=') != NULL)
+				buf_add(&p->owner, v->octets, v->n + 1);
+			else if (address_read(s, v, &path))
+				buf_add(&p->owner, path.text, strlen(path.text) + 1);
+		}
+}
+
+static void
+host_read(struct person *p, const struct server *s, const struct ldap_entry *e)
+{
+	const struct ldap_value *v = NULL;
+	struct addr a;
+
+	for (const struct name *n = s->naming.host; n != NULL && v == NULL; n = n->next)
+		v = ldap_value(e, n->text, NULL);
+	if (v == NULL || text_compare(v->octets, s->hostname) == 0)
+		return;
+	if (strlen(v->octets) == v->n && v->n < DOMAIN_MAX && (domain_valid(v->octets, v->n) || addr_parse(&a, v->octets, false) == 0))
+		p->host = text_copy(v->octets);
+	p->junk |= p->host == NULL;
+}
+
+static void
+person_read(struct person *p, const struct server *s, const struct ldap_entry *e)
+{
+	const struct ldap_value *v;
+
+	p->known = KNOWN_PERSON;
+	p->dn = text_copy(e->dn);
+	addresses_read(s, e, s->naming.mail, &p->mail);
+	p->junk = addresses_read(s, e, s->naming.forward, &p->forward) || p->dn == NULL;
+	host_read(p, s, e);
+	for (const struct name *n = s->naming.group_class; n != NULL; n = n->next)
+		for (v = NULL; (v = ldap_value(e, "objectClass", v)) != NULL; )
+			if (text_compare(v->octets, n->text) == 0)
+				p->known = KNOWN_GROUP;
+	if (p->known == KNOWN_GROUP)
+		owner_read(p, s, e);
+}
+
+/* What to ask for: what person_read reads, and with `members' those of a group. */
+static void
+attributes_list(const struct naming *n, bool members, const char *out[ENTRY_ATTRIBUTES + 1])
+{
+	const struct name *lists[] = { n->mail, n->forward, n->host, n->owner, members ? n->member : NULL, members ? n->member_address : NULL };
+	size_t count = 0;
+
+	out[count++] = "objectClass";
+	for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+		for (const struct name *a = lists[i]; a != NULL && count < ENTRY_ATTRIBUTES; a = a->next)
+			out[count++] = a->text;
+	out[count] = NULL;
+}
+
+/* ---- inquiries ------------------------------------------------------------------------ */
+
+static void
+line_add(struct line *l, struct inquiry *q)
+{
+	q->before = NULL;
+	q->after = l->first;
+	if (l->first != NULL)
+		l->first->before = q;
+	else
+		l->last = q;
+	l->first = q;
+	l->count++;
+}
+
+static void
+line_remove(struct line *l, struct inquiry *q)
+{
+	*(q->before ? &q->before->after : &l->first) = q->after;
+	*(q->after ? &q->after->before : &l->last) = q->before;
+	l->count--;
+}
+
+/* As much of it as is good for a hash. */
+#define LOWER_SIZE 1100
+static const char *
+text_lowered(const char *text, char out[LOWER_SIZE])
+{
+	size_t n = 0;
+
+	for (; text[n] != '\0' && n < LOWER_SIZE - 1; n++)
+		out[n] = (char)text_lower((unsigned char)text[n]);
+	out[n] = '\0';
+	return out;
+}
+
+static struct inquiry **
+inquiry_place(struct resolver *r, const char *address)
+{
+	char lower[LOWER_SIZE];
+	struct inquiry **at;
+
+	for (at = &r->buckets[text_hash(text_lowered(address, lower), 0) % BUCKETS]; *at != NULL; at = &(*at)->chain)
+		if (text_compare((*at)->address, address) == 0)
+			break;
+	return at;
+}
+
+/* Nobody finds it any more; who looks at it may go on. */
+static void
+inquiry_unlink(struct inquiry *q)
+{
+	struct resolver *r = q->resolver;
+	struct inquiry **at = inquiry_place(r, q->address);
+
+	if (*at == q)
+		*at = q->chain;
+	line_remove(q->search != NULL ? &r->asked : &r->known, q);
+	q->resolver = NULL;
+}
+
+static void
+inquiry_free(struct inquiry *q)
+{
+	if (q->resolver != NULL)
+		inquiry_unlink(q);
+	if (q->search != NULL)
+		ldap_end(q->search);
+	free(q->search);
+	person_free(&q->person);
+	free(q->address);
+	free(q);
+}
+
+static void
+inquiry_ask(struct inquiry *q)
+{
+	struct resolver *r = q->resolver;
+	const char *attributes[ENTRY_ATTRIBUTES + 1];
+	struct ldap_question what = { .scope = r->server->ldap.scope, .attributes = attributes, .limit = 2 };
+	struct buf filter = { 0 };
+
+	attributes_list(&r->server->naming, false, attributes);
+	q->unasked = schema_filter(&filter, r->server->naming.filter, q->address) == -1 || r->ldap == NULL;
+	what.filter = filter.data;
+	if (!q->unasked)
+		ldap_begin(q->search, r->ldap, &what);
+	buf_free(&filter);
+	r->counts[DIRECTORY_ASKED]++;
+	q->began = now.tick;
+}
+
+/* A new one; NULL: memory is out. */
+static struct inquiry *
+inquiry_new(struct resolver *r, struct inquiry **at, const char *address)
+{
+	struct inquiry *q = memory(NULL, sizeof *q);
+
+	if (q == NULL)
+		return NULL;
+	memset(q, 0, sizeof *q);
+	if ((q->search = memory(NULL, sizeof *q->search)) == NULL || (q->address = text_copy(address)) == NULL) {
+		free(q->search);
+		free(q);
+		return NULL;
+	}
+	memset(q->search, 0, sizeof *q->search);
+	q->resolver = r;
+	*at = q;
+	line_add(&r->asked, q);
+	inquiry_ask(q);
+	return q;
+}
+
+struct inquiry *
+inquiry_begin(struct resolver *r, const char *address)
+{
+	struct inquiry **at = inquiry_place(r, address), *q = *at;
+
+	if (q != NULL && q->search == NULL && q->expires <= now.tick) {
+		inquiry_unlink(q);
+		if (q->users == 0)
+			inquiry_free(q);
+		at = inquiry_place(r, address);
+		q = NULL;
+	}
+	if (q == NULL)
+		q = r->asked.count < ASKED_MAX ? inquiry_new(r, at, address) : NULL;
+	else {
+		r->counts[DIRECTORY_CACHED]++;
+		line_remove(q->search != NULL ? &r->asked : &r->known, q);
+		line_add(q->search != NULL ? &r->asked : &r->known, q);
+	}
+	if (q != NULL)
+		q->users++;
+	return q;
+}
+
+const struct person *
+inquiry_answer(const struct inquiry *q)
+{
+	return q->search != NULL ? NULL : &q->person;
+}
+
+void
+inquiry_end(struct inquiry *q)
+{
+	if (q != NULL && --q->users == 0 && (q->search != NULL || q->resolver == NULL))
+		inquiry_free(q);
+}
+
+static void
+inquiry_log(const struct inquiry *q)
+{
+	static const char *const word[] = { [KNOWN_LATER] = "unanswered", [KNOWN_NOBODY] = "nobody", [KNOWN_PERSON] = "person", [KNOWN_GROUP] = "group" };
+	char address[300], dn[300] = "", words[WORDS_SIZE] = "";
+	const struct person *p = &q->person;
+
+	text_safe(address, sizeof address, q->address, strlen(q->address));
+	if (p->dn != NULL)
+		text_safe(dn, sizeof dn, p->dn, strlen(p->dn));
+	if (p->words != NULL)
+		text_safe(words, sizeof words, p->words, strlen(p->words));
+	if (p->known != KNOWN_LATER)
+		log_detail("- directory server=\"%s\" address=<%s> answer=%s entry=\"%s\" ms=%lld", q->resolver->server->name, address,
+		    word[p->known], dn, now.tick - q->began);
+	else if (q->several)
+		log_line("- directory server=\"%s\" address=<%s> reason=\"%s\"", q->resolver->server->name, address, words);
+	else
+		log_detail("- directory server=\"%s\" address=<%s> answer=%s ms=%lld reason=\"%s\"", q->resolver->server->name, address,
+		    word[p->known], now.tick - q->began, words);
+}
+
+/* It is answered: remember it, or not. */
+static void
+inquiry_settle(struct inquiry *q)
+{
+	struct resolver *r = q->resolver;
+
+	if (q->several)
+		person_later(&q->person, "several entries of the directory have this address");
+	else if (q->person.known == KNOWN_NOT_YET)
+		q->person.known = KNOWN_NOBODY;
+	r->counts[DIRECTORY_FAILED] += q->person.known == KNOWN_LATER;
+	inquiry_log(q);
+	line_remove(&r->asked, q);
+	free(q->search);
+	q->search = NULL;
+	line_add(&r->known, q);
+	q->expires = now.tick + (q->person.known == KNOWN_LATER ? 0 : r->server->naming.cache[q->person.known == KNOWN_NOBODY]);
+	while (r->known.count > REMEMBERED && r->known.last->users == 0)
+		inquiry_free(r->known.last);
+}
+
+static void
+inquiry_step(struct inquiry *q)
+{
+	struct ldap_entry *e;
+	int answer;
+
+	while ((answer = q->unasked ? -1 : ldap_next(q->search, &e)) == 1) {
+		if (q->person.known != KNOWN_NOT_YET)
+			q->several = true;
+		else
+			person_read(&q->person, q->resolver->server, e);
+		ldap_entry_free(e);
+	}
+	if (answer == 0)
+		return;
+	if (answer == -1)
+		person_later(&q->person, q->unasked ? "out of memory, or there is no directory any more" : q->search->words);
+	ldap_end(q->search);
+	inquiry_settle(q);
+}
+
+/* ---- the resolver -------------------------------------------------------------------------- */
+
+struct resolver *
+resolver_open(const struct server *s, long long counts[])
+{
+	struct resolver *r = memory(NULL, sizeof *r);
+
+	if (r == NULL)
+		return NULL;
+	memset(r, 0, sizeof *r);
+	r->server = s;
+	r->counts = counts;
+	if (s->ldap.directories == NULL || (r->ldap = ldap_open(s)) != NULL)
+		return r;
+	free(r);
+	return NULL;
+}
+
+/* Forget what is known; who looks at it may go on. */
+static void
+known_forget(struct resolver *r)
+{
+	struct inquiry *q;
+
+	while ((q = r->known.first) != NULL)
+		if (q->users > 0)
+			inquiry_unlink(q);
+		else
+			inquiry_free(q);
+}
+
+int
+resolver_configure(struct resolver *r, const struct server *s)
+{
+	struct ldap *ldap = s->ldap.directories != NULL ? ldap_open(s) : NULL;
+
+	if (ldap == NULL && s->ldap.directories != NULL)
+		return -1;
+	known_forget(r);
+	for (struct inquiry *q = r->asked.first; q != NULL; q = q->after) {
+		ldap_end(q->search);
+		person_free(&q->person);
+		q->several = false;
+	}
+	ldap_close(r->ldap);
+	r->ldap = ldap;
+	r->server = s;
+	for (struct inquiry *q = r->asked.first; q != NULL; q = q->after)
+		inquiry_ask(q);
+	return 0;
+}
+
+void
+resolver_close(struct resolver *r)
+{
+	struct inquiry *q;
+
+	if (r == NULL)
+		return;
+	known_forget(r);
+	while ((q = r->asked.first) != NULL) {
+		ldap_end(q->search);
+		person_later(&q->person, "the server was stopped");
+		inquiry_settle(q);
+		known_forget(r);
+	}
+	ldap_close(r->ldap);
+	free(r);
+}
+
+void
+resolver_want(const struct resolver *r, struct pollfd *slot, msec *until)
+{
+	slot->fd = -1;
+	slot->events = slot->revents = 0;
+	if (r == NULL || r->ldap == NULL)
+		return;
+	ldap_want(r->ldap, slot, until);
+	for (const struct inquiry *q = r->asked.first; q != NULL; q = q->after)
+		if (q->unasked || ldap_ready(q->search)) {
+			*until = now.tick;
+			break;
+		}
+}
+
+void
+resolver_step(struct resolver *r)
+{
+	struct inquiry *after;
+
+	if (r == NULL)
+		return;
+	if (r->ldap != NULL)
+		ldap_step(r->ldap);
+	for (struct inquiry *q = r->asked.first; q != NULL; q = after) {
+		after = q->after;
+		if (q->unasked || ldap_ready(q->search))
+			inquiry_step(q);
+	}
+}
+
+void
+resolver_doing(const struct resolver *r, char *out, size_t size)
+{
+	*out = '\0';
+	if (r != NULL && r->ldap != NULL)
+		ldap_doing(r->ldap, out, size);
+}
+
+/* ---- what an unfolding comes to ---------------------------------------------------------------- */
+
+/* Where it is, or would be, in the table; whatever its case. */
+static size_t *
+item_place(struct unfolding *u, const char *text)
+{
+	char lower[LOWER_SIZE];
+	size_t i = text_hash(text_lowered(text, lower), 0) % u->places;
+
+	while (u->place[i] != 0 && text_compare(u->items[u->place[i] - 1].text, text) != 0)
+		i = (i + 1) % u->places;
+	return &u->place[i];
+}
+
+static int
+places_grow(struct unfolding *u)
+{
+	size_t places = u->places ? 4 * u->places : 16, *old = u->place;
+
+	if (u->count * 2 < u->places)
+		return 0;
+	if ((u->place = memory(NULL, places * sizeof *u->place)) == NULL) {
+		u->place = old;
+		return -1;
+	}
+	memset(u->place, 0, places * sizeof *u->place);
+	u->places = places;
+	free(old);
+	for (size_t i = 0; i < u->count; i++)
+		if (u->items[i].kind != ITEM_OWNER)	/* who may be a member too */
+			*item_place(u, u->items[i].text) = i + 1;
+	return 0;
+}
+
+/* An address in our domains, or an entry: true, it is new. */
+static bool
+item_add(struct unfolding *u, const char *text, int kind)
+{
+	struct unfold_item *more;
+	char *copy;
+	size_t *place;
+
+	if (u->count >= ITEMS_MAX)
+		u->full = true;
+	if (u->full)
+		return false;
+	if (places_grow(u) == -1 || (more = grow(u->items, &u->room, u->count, sizeof *more)) == NULL) {
+		u->later = true;
+		return false;
+	}
+	u->items = more;
+	place = item_place(u, text);
+	if (*place != 0 && kind != ITEM_OWNER)
+		return false;
+	if ((copy = text_copy(text)) == NULL) {
+		u->later = true;
+		return false;
+	}
+	u->items[u->count] = (struct unfold_item){ copy, kind, u->at };
+	u->count++;
+	if (kind != ITEM_OWNER)
+		*place = u->count;
+	return true;
+}
+
+/* This one is meant. */
+static void
+found_add(struct unfolding *u, const char *address, const char *host, bool unknown)
+{
+	struct found *more = u->found_count < MEMBERS_MAX ? grow(u->found, &u->found_room, u->found_count, sizeof *more) : NULL;
+	struct found f = { NULL, NULL, unknown };
+
+	u->full |= u->found_count == MEMBERS_MAX;
+	if (more != NULL) {
+		u->found = more;
+		f.address = text_copy(address);
+		f.host = host ? text_copy(host) : NULL;
+	}
+	if (more == NULL || f.address == NULL || (host != NULL && f.host == NULL)) {
+		u->later |= !u->full;
+		free(f.address);
+		return;
+	}
+	u->found[u->found_count++] = f;
+}
+
+/* An address it was led to. */
+static void
+address_take(struct unfolding *u, const char *address)
+{
+	if (config_local(u->resolver->server, address))
+		item_add(u, address, ITEM_ADDRESS);
+	else
+		found_add(u, address, NULL, false);
+}
+
+static void
+missing_add(struct unfolding *u, const char *who, const char *why)
+{
+	char of[300], safe[300];
+
+	if (u->missing++ < MISSING_SHOWN)
+		log_line("- directory server=\"%s\" address=<%s> left out=\"%s\" reason=\"%s\"", u->resolver->server->name,
+		    text_safe(of, sizeof of, u->items[0].text, strlen(u->items[0].text)), text_safe(safe, sizeof safe, who, strlen(who)), why);
+}
+
+/* A person: his forwarding addresses, his host, or his mailbox here.  He was come
+ * to by an address of his, or else by his entry, and then has a first address. */
+static void
+person_take(struct unfolding *u, const struct person *p, const char *address)
+{
+	const struct server *s = u->resolver->server;
+	const char *own = address ? address : p->mail.len > 0 ? p->mail.data : NULL, *first = own;
+	const struct buf *f = &p->forward;
+
+	if (p->junk || (own == NULL && f->len == 0)) {
+		missing_add(u, p->dn ? p->dn : own ? own : "", p->junk ? "where its mail goes is no address, or no host" : "it has no address");
+		return;
+	}
+	for (size_t at = 0; at < f->len; at += strlen(f->data + at) + 1) {
+		const char *to = f->data + at;
+
+		if (p->host != NULL || (own != NULL && text_compare(own, to) == 0))
+			found_add(u, to, p->host, false);
+		else
+			address_take(u, to);
+	}
+	if (f->len > 0)
+		return;
+	for (size_t at = 0; p->host == NULL && address != NULL && !strings_have(&p->mail, own) && at < p->mail.len; at += strlen(p->mail.data + at) + 1)
+		if (first == own && config_local(s, p->mail.data + at))
+			first = p->mail.data + at;		/* his mailbox is known by that */
+	if (address == NULL && p->host == NULL && config_local(s, first) && !policy_asks(s, first))
+		address_take(u, first);			/* our files come first */
+	else
+		found_add(u, first, p->host, false);
+}
+
+/* ---- probes ---------------------------------------------------------------------------------------- */
+
+/* An alias's members are come to; or who is in the files is found.  True: the
+ * directory must be asked. */
+static bool
+address_begin(struct unfolding *u, const char *address)
+{
+	const struct server *s = u->resolver->server;
+	struct envelope e = { 0 };
+	int alias = policy_alias(s, &e, address);
+
+	u->later |= alias == -1;
+	u->list |= alias == 1 && e.count > 1;
+	for (size_t i = 0; i < e.count; i++)
+		if (text_compare(e.rcpt[i].address, address) == 0)
+			found_add(u, address, NULL, false);
+		else
+			address_take(u, e.rcpt[i].address);
+	envelope_free(&e);
+	if (alias == 0 && !policy_asks(s, address))
+		found_add(u, address, NULL, !config_exists(s, address));
+	return alias == 0 && policy_asks(s, address);
+}
+
+/* Ask for an entry, or for one more part of its members. */
+static void
+entry_ask(struct unfolding *u, struct probe *b)
+{
+	const char *attributes[ENTRY_ATTRIBUTES + 1];
+	struct ldap_question what = { .base = u->items[b->item].text, .scope = SCOPE_BASE, .filter = "(objectClass=*)",
+	    .attributes = attributes, .limit = 1 };
+	char part[160];
+
+	attributes_list(&u->resolver->server->naming, u->items[b->item].kind == ITEM_ENTRY, attributes);
+	if (b->from > 0) {
+		snprintf(part, sizeof part, "%s;range=%ld-*", b->attribute, b->from);
+		attributes[0] = part;
+		attributes[1] = NULL;
+	}
+	b->asked = b->from;
+	b->from = 0;
+	u->resolver->counts[DIRECTORY_ASKED]++;
+	ldap_begin(&b->search, u->resolver->ldap, &what);
+}
+
+static void
+probe_free(struct unfolding *u, size_t i)
+{
+	struct probe *b = u->probes[i];
+
+	inquiry_end(b->inquiry);
+	ldap_end(&b->search);
+	person_free(&b->person);
+	free(b);
+	u->probes[i] = NULL;
+	u->busy--;
+}
+
+/* Look at the next thing it has come to. */
+static void
+item_begin(struct unfolding *u)
+{
+	size_t i = 0, item = u->next++;
+	struct probe *b;
+
+	if (u->items[item].kind == ITEM_ADDRESS && !address_begin(u, u->items[item].text))
+		return;
+	while (u->probes[i] != NULL)
+		i++;
+	if (u->resolver->ldap == NULL || (b = memory(NULL, sizeof *b)) == NULL) {
+		u->later = true;
+		return;
+	}
+	memset(b, 0, sizeof *b);
+	b->item = item;
+	u->probes[i] = b;
+	u->busy++;
+	if (u->items[item].kind != ITEM_ADDRESS)
+		entry_ask(u, b);
+	else if ((b->inquiry = inquiry_begin(u->resolver, u->items[item].text)) == NULL) {
+		u->later = true;
+		probe_free(u, i);
+	}
+}
+
+/* An address was asked about. */
+static void
+address_answered(struct unfolding *u, const char *address, const struct person *p)
+{
+	switch (p->known) {
+	case KNOWN_GROUP:
+		u->list = true;
+		item_add(u, p->dn ? p->dn : "", ITEM_ENTRY);
+		break;
+	case KNOWN_PERSON:
+		person_take(u, p, address);
+		break;
+	case KNOWN_NOBODY:
+		found_add(u, address, NULL, true);
+		break;
+	default:
+		u->later = true;
+		snprintf(u->words, sizeof u->words, "4.4.3 %.500s", p->words ? p->words : "out of memory");
+	}
+	u->known |= p->known == KNOWN_GROUP || p->known == KNOWN_PERSON;
+}
+
+/* "member;range=0-1499": behind which there are more; else 0. */
+static long
+range_next(const char *name)
+{
+	const char *range = strchr(name, ';');
+	long last;
+
+	while (range != NULL && !text_prefix(range, ";range="))
+		range = strchr(range + 1, ';');
+	if (range == NULL || (range = strchr(range, '-')) == NULL || range[1] < '0' || range[1] > '9')
+		return 0;
+	last = strtol(range + 1, NULL, 10);
+	return last >= 0 && last < LONG_MAX ? last + 1 : 0;
+}
+
+/* The members of a group, or some. */
+static void
+members_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
+{
+	const struct naming *n = &u->resolver->server->naming;
+	size_t by = u->items[b->item].by;
+	const struct ldap_value *v;
+	struct path p;
+
+	for (const struct name *a = n->member; a != NULL; a = a->next)
+		for (v = NULL; (v = ldap_value(e, a->text, v)) != NULL; ) {
+			if (range_next(v->name) > b->asked && strlen(a->text) < sizeof b->attribute) {
+				b->from = range_next(v->name);
+				memcpy(b->attribute, a->text, strlen(a->text) + 1);
+			}
+			item_add(u, v->octets, ITEM_ENTRY);
+		}
+	for (const struct name *a = n->member_address; a != NULL; a = a->next)
+		for (v = NULL; (v = ldap_value(e, a->text, v)) != NULL; )
+			if (!address_read(u->resolver->server, v, &p))
+				missing_add(u, v->octets, "it is no address");
+			else if (u->items[by].kind == ITEM_ADDRESS && text_compare(u->items[by].text, p.text) == 0)
+				found_add(u, p.text, NULL, false);	/* the mailbox behind an alias */
+			else
+				address_take(u, p.text);
+}
+
+/* Whose mail about the list it is. */
+static void
+owner_take(struct unfolding *u, const struct person *p)
+{
+	const char *owner = p->owner.data;
+
+	if (p->owner.len == 0 || u->owner != NULL || u->items[0].kind != ITEM_ADDRESS)
+		return;
+	if (strchr(owner, '=') != NULL)
+		item_add(u, owner, ITEM_OWNER);
+	else
+		u->owner = text_copy(owner);
+}
+
+/* An entry was asked for, and this is it, or one more part of it. */
+static void
+entry_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
+{
+	const struct server *s = u->resolver->server;
+	bool owner = u->items[b->item].kind == ITEM_OWNER;
+
+	if (!b->entry)
+		person_read(&b->person, s, e);
+	if (!b->entry && !owner && b->person.known == KNOWN_PERSON)
+		person_take(u, &b->person, NULL);
+	if (!b->entry && !owner && b->person.known == KNOWN_GROUP && b->item == 1)
+		owner_take(u, &b->person);
+	if (!b->entry && owner && u->owner == NULL && b->person.mail.len > 0)
+		u->owner = text_copy(b->person.mail.data);
+	b->entry = true;
+	if (b->person.known == KNOWN_GROUP && !owner) {
+		u->list = true;
+		members_take(u, b, e);
+	}
+}
+
+/* Is this one over? */
+static bool
+probe_step(struct unfolding *u, struct probe *b)
+{
+	const struct unfold_item *item = &u->items[b->item];
+	struct ldap_entry *e;
+	int answer;
+
+	u->at = b->item;
+	if (b->inquiry != NULL) {
+		if (inquiry_answer(b->inquiry) == NULL)
+			return false;
+		address_answered(u, item->text, inquiry_answer(b->inquiry));
+		return true;
+	}
+	while ((answer = ldap_next(&b->search, &e)) == 1) {
+		entry_take(u, b, e);
+		ldap_entry_free(e);
+	}
+	if (answer == -1) {
+		u->later = true;
+		snprintf(u->words, sizeof u->words, "4.4.3 %.500s", b->search.words);
+	} else if (answer == 2 && b->from > 0 && !u->full) {
+		ldap_end(&b->search);
+		entry_ask(u, b);
+		return false;
+	} else if (answer == 2 && !b->entry && u->items[b->item].kind == ITEM_ENTRY)
+		missing_add(u, u->items[b->item].text, "there is no such entry");
+	return answer != 0;
+}
+
+/* ---- the end of an unfolding ------------------------------------------------------------------------- */
+
+static enum fate
+fate_is(struct unfolding *u, enum fate fate, const char *words)
+{
+	if (words != NULL)
+		snprintf(u->words, sizeof u->words, "%s", words);
+	return u->fate = fate;
+}
+
+static enum fate
+unfold_over(struct unfolding *u)
+{
+	const struct found *f = u->found;
+
+	if (u->later)
+		return fate_is(u, FATE_LATER, *u->words ? NULL : "4.4.3 the directory cannot be asked now");
+	if (u->full)
+		return fate_is(u, FATE_FAILED, "5.2.4 it stands for more recipients than are allowed");
+	if (!u->known && u->found_count == 1 && f->unknown)
+		return fate_is(u, FATE_NOBODY, "5.1.1 nobody of this name lives here");
+	if (u->found_count == 0 && u->list)
+		return fate_is(u, FATE_FAILED, "5.2.4 the group has no member with an address");
+	if (u->found_count == 0 && u->missing > 0)
+		return fate_is(u, FATE_LATER, "4.3.5 the directory does not say where this mail goes: the forwarding address, or host, in its entry is none");
+	if (u->found_count == 0)
+		return fate_is(u, FATE_FAILED, "5.4.6 the forwarding addresses in the directory go round in circles");
+	if (u->found_count == 1 && !u->list && f->host == NULL && !f->unknown && text_compare(f->address, u->items[0].text) == 0)
+		return fate_is(u, FATE_HERE, NULL);
+	return fate_is(u, FATE_PASSED, NULL);
+}
+
+struct unfolding *
+unfold_begin(struct resolver *r, const char *address)
+{
+	struct unfolding *u = memory(NULL, sizeof *u);
+
+	if (u == NULL)
+		return NULL;
+	memset(u, 0, sizeof *u);
+	u->resolver = r;
+	if (item_add(u, address, ITEM_ADDRESS))
+		return u;
+	unfold_end(u);
+	return NULL;
+}
+
+enum fate
+unfold_step(struct unfolding *u)
+{
+	bool goes_on;
+
+	if (u->fate != FATE_NOT_YET)
+		return u->fate;
+	do {
+		goes_on = false;
+		for (size_t i = 0; i < PROBES; i++)
+			if (u->probes[i] != NULL && probe_step(u, u->probes[i])) {
+				probe_free(u, i);
+				goes_on = true;
+			}
+		for (; u->busy < PROBES && u->next < u->count && !u->later && !u->full; goes_on = true)
+			item_begin(u);
+	} while (goes_on && !u->later && !u->full);
+	for (size_t i = 0; i < PROBES && (u->later || u->full); i++)
+		if (u->probes[i] != NULL)
+			probe_free(u, i);
+	return u->busy > 0 ? FATE_NOT_YET : unfold_over(u);
+}
+
+void
+unfold_end(struct unfolding *u)
+{
+	if (u == NULL)
+		return;
+	for (size_t i = 0; i < PROBES; i++)
+		if (u->probes[i] != NULL)
+			probe_free(u, i);
+	for (size_t i = 0; i < u->count; i++)
+		free(u->items[i].text);
+	for (size_t i = 0; i < u->found_count; i++) {
+		free(u->found[i].address);
+		free(u->found[i].host);
+	}
+	free(u->items);
+	free(u->place);
+	free(u->found);
+	free(u->owner);
+	free(u);
+}
+
+/* ---- for who has nothing else to do ---------------------------------------------------------------------- */
+
+static void
+resolver_wait(struct resolver *r)
+{
+	msec until = now.tick + 1000;
+	struct pollfd slot;
+
+	resolver_want(r, &slot, &until);
+	poll(&slot, 1, until <= now.tick ? 0 : (int)(until - now.tick));
+	clock_turn();
+	resolver_step(r);
+}
+
+const struct person *
+inquiry_wait(const struct inquiry *q)
+{
+	while (inquiry_answer(q) == NULL)
+		resolver_wait(q->resolver);
+	return inquiry_answer(q);
+}
+
+enum fate
+unfold_wait(struct unfolding *u)
+{
+	while (unfold_step(u) == FATE_NOT_YET)
+		resolver_wait(u->resolver);
+	return u->fate;
+}
