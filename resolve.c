@@ -46,6 +46,7 @@ struct inquiry {
 	char *address;
 	struct person person;
 	struct ldap_search *search;	/* asked; else NULL */
+	const struct name *filter;	/* by which */
 	bool several;			/* entries have this address */
 	bool unasked;			/* memory was out */
 	msec began, expires;
@@ -74,6 +75,7 @@ struct probe {
 	struct ldap_search search;	/* of an entry */
 	struct person person;
 	bool entry;			/* it is there */
+	bool finding;			/* its members are, by member-filter */
 	long from, asked;		/* of a member attribute in parts: where the next one begins, or 0; and this one */
 	char attribute[120];		/* of that */
 };
@@ -126,20 +128,27 @@ strings_have(const struct buf *b, const char *text)
 	return false;
 }
 
+/* "@example.net": the same name there. */
+static bool
+domain_read(const struct ldap_value *v)
+{
+	return v->n > 1 && v->octets[0] == '@' && domain_valid(v->octets + 1, v->n - 1);
+}
+
 /* The addresses of these attributes join b; true: something there is none. */
 static bool
-addresses_read(const struct server *s, const struct ldap_entry *e, const struct name *list, struct buf *b)
+addresses_read(const struct server *s, const struct ldap_entry *e, const struct name *list, bool domains, struct buf *b)
 {
 	const struct ldap_value *v;
 	bool junk = false;
 	struct path p;
 
 	for (; list != NULL; list = list->next)
-		for (v = NULL; (v = ldap_value(e, list->text, v)) != NULL; )
-			if (!address_read(s, v, &p))
-				junk = true;
-			else if (!strings_have(b, p.text) && buf_add(b, p.text, strlen(p.text) + 1) == -1)
-				junk = true;
+		for (v = NULL; (v = ldap_value(e, list->text, v)) != NULL; ) {
+			const char *text = domains && domain_read(v) ? v->octets : address_read(s, v, &p) ? p.text : NULL;
+
+			junk |= text == NULL || (!strings_have(b, text) && buf_add(b, text, strlen(text) + 1) == -1);
+		}
 	return junk;
 }
 
@@ -181,8 +190,8 @@ person_read(struct person *p, const struct server *s, const struct ldap_entry *e
 
 	p->known = KNOWN_PERSON;
 	p->dn = text_copy(e->dn);
-	addresses_read(s, e, s->naming.mail, &p->mail);
-	p->junk = addresses_read(s, e, s->naming.forward, &p->forward) || p->dn == NULL;
+	addresses_read(s, e, s->naming.mail, false, &p->mail);
+	p->junk = addresses_read(s, e, s->naming.forward, true, &p->forward) || p->dn == NULL;
 	host_read(p, s, e);
 	for (const struct name *n = s->naming.group_class; n != NULL; n = n->next)
 		for (v = NULL; (v = ldap_value(e, "objectClass", v)) != NULL; )
@@ -281,7 +290,7 @@ inquiry_free(struct inquiry *q)
 }
 
 static void
-inquiry_ask(struct inquiry *q)
+inquiry_ask(struct inquiry *q, const struct name *by)
 {
 	struct resolver *r = q->resolver;
 	const char *attributes[ENTRY_ATTRIBUTES + 1];
@@ -289,13 +298,13 @@ inquiry_ask(struct inquiry *q)
 	struct buf filter = { 0 };
 
 	attributes_list(&r->server->naming, false, attributes);
-	q->unasked = schema_filter(&filter, r->server->naming.filter, q->address) == -1 || r->ldap == NULL;
+	q->filter = by;
+	q->unasked = schema_filter(&filter, by->text, q->address) == -1 || r->ldap == NULL;
 	what.filter = filter.data;
 	if (!q->unasked)
 		ldap_begin(q->search, r->ldap, &what);
 	buf_free(&filter);
 	r->counts[DIRECTORY_ASKED]++;
-	q->began = now.tick;
 }
 
 /* A new one; NULL: memory is out. */
@@ -315,8 +324,9 @@ inquiry_new(struct resolver *r, struct inquiry **at, const char *address)
 	memset(q->search, 0, sizeof *q->search);
 	q->resolver = r;
 	*at = q;
+	q->began = now.tick;
 	line_add(&r->asked, q);
-	inquiry_ask(q);
+	inquiry_ask(q, r->server->naming.filters);
 	return q;
 }
 
@@ -418,7 +428,10 @@ inquiry_step(struct inquiry *q)
 	if (answer == -1)
 		person_later(&q->person, q->unasked ? "out of memory, or there is no directory any more" : q->search->words);
 	ldap_end(q->search);
-	inquiry_settle(q);
+	if (answer == 2 && q->person.known == KNOWN_NOT_YET && q->filter->next != NULL)
+		inquiry_ask(q, q->filter->next);
+	else
+		inquiry_settle(q);
 }
 
 /* ---- the resolver -------------------------------------------------------------------------- */
@@ -469,7 +482,7 @@ resolver_configure(struct resolver *r, const struct server *s)
 	r->ldap = ldap;
 	r->server = s;
 	for (struct inquiry *q = r->asked.first; q != NULL; q = q->after)
-		inquiry_ask(q);
+		inquiry_ask(q, s->naming.filters);
 	return 0;
 }
 
@@ -599,10 +612,11 @@ item_add(struct unfolding *u, const char *text, int kind)
 static void
 found_add(struct unfolding *u, const char *address, const char *host, bool unknown)
 {
-	struct found *more = u->found_count < MEMBERS_MAX ? grow(u->found, &u->found_room, u->found_count, sizeof *more) : NULL;
+	size_t most = (size_t)u->resolver->server->naming.size_limit;
+	struct found *more = u->found_count < most ? grow(u->found, &u->found_room, u->found_count, sizeof *more) : NULL;
 	struct found f = { NULL, NULL, unknown };
 
-	u->full |= u->found_count == MEMBERS_MAX;
+	u->full |= u->found_count == most;
 	if (more != NULL) {
 		u->found = more;
 		f.address = text_copy(address);
@@ -650,9 +664,16 @@ person_take(struct unfolding *u, const struct person *p, const char *address)
 		return;
 	}
 	for (size_t at = 0; at < f->len; at += strlen(f->data + at) + 1) {
-		const char *to = f->data + at;
+		const char *to = f->data + at, *name = own ? own : "";
+		char there[PATH_OCTETS + DOMAIN_MAX + 2];
 
-		if (p->host != NULL || (own != NULL && text_compare(own, to) == 0))
+		if (*to == '@') {
+			snprintf(there, sizeof there, "%.*s%s", (int)(strrchr(name, '@') ? strrchr(name, '@') - name : 0), name, to);
+			to = there;
+		}
+		if (*to == '@' || strlen(to) > PATH_OCTETS)
+			missing_add(u, to, "it is no address");
+		else if (p->host != NULL || (own != NULL && text_compare(own, to) == 0))
 			found_add(u, to, p->host, false);
 		else
 			address_take(u, to);
@@ -713,6 +734,24 @@ entry_ask(struct unfolding *u, struct probe *b)
 	ldap_begin(&b->search, u->resolver->ldap, &what);
 }
 
+/* Who says of himself that he is a member?  With paging there is no limit but ours. */
+static void
+members_ask(struct unfolding *u, struct probe *b)
+{
+	const struct server *s = u->resolver->server;
+	const char *attributes[ENTRY_ATTRIBUTES + 1];
+	struct ldap_question what = { .scope = s->ldap.scope, .attributes = attributes, .paged = true };
+	struct buf filter = { 0 };
+
+	attributes_list(&s->naming, false, attributes);
+	b->finding = true;
+	u->later |= schema_filter(&filter, s->naming.member_filter, b->person.dn ? b->person.dn : "") == -1;
+	what.filter = u->later ? "(!(objectClass=*))" : filter.data;
+	u->resolver->counts[DIRECTORY_ASKED]++;
+	ldap_begin(&b->search, u->resolver->ldap, &what);
+	buf_free(&filter);
+}
+
 static void
 probe_free(struct unfolding *u, size_t i)
 {
@@ -733,7 +772,7 @@ item_begin(struct unfolding *u)
 	size_t i = 0, item = u->next++;
 	struct probe *b;
 
-	if (u->items[item].kind == ITEM_ADDRESS && !address_begin(u, u->items[item].text))
+	if (u->items[item].kind == ITEM_SEEN || (u->items[item].kind == ITEM_ADDRESS && !address_begin(u, u->items[item].text)))
 		return;
 	while (u->probes[i] != NULL)
 		i++;
@@ -817,6 +856,20 @@ members_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
 				address_take(u, p.text);
 }
 
+/* One more member, whole; a group is looked at in its turn. */
+static void
+member_take(struct unfolding *u, const struct ldap_entry *e)
+{
+	struct person p = { 0 };
+
+	person_read(&p, u->resolver->server, e);
+	if (item_add(u, e->dn, ITEM_ENTRY) && p.known == KNOWN_PERSON) {
+		u->items[u->count - 1].kind = ITEM_SEEN;
+		person_take(u, &p, NULL);
+	}
+	person_free(&p);
+}
+
 /* Whose mail about the list it is. */
 static void
 owner_take(struct unfolding *u, const struct person *p)
@@ -853,6 +906,13 @@ entry_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
 	}
 }
 
+/* Is it a group, and may there be members that it does not name? */
+static bool
+finds_members(const struct unfolding *u, const struct probe *b)
+{
+	return u->resolver->server->naming.member_filter != NULL && u->items[b->item].kind == ITEM_ENTRY && b->person.known == KNOWN_GROUP && !u->full;
+}
+
 /* Is this one over? */
 static bool
 probe_step(struct unfolding *u, struct probe *b)
@@ -869,7 +929,10 @@ probe_step(struct unfolding *u, struct probe *b)
 		return true;
 	}
 	while ((answer = ldap_next(&b->search, &e)) == 1) {
-		entry_take(u, b, e);
+		if (b->finding)
+			member_take(u, e);
+		else
+			entry_take(u, b, e);
 		ldap_entry_free(e);
 	}
 	if (answer == -1) {
@@ -878,6 +941,10 @@ probe_step(struct unfolding *u, struct probe *b)
 	} else if (answer == 2 && b->from > 0 && !u->full) {
 		ldap_end(&b->search);
 		entry_ask(u, b);
+		return false;
+	} else if (answer == 2 && !b->finding && finds_members(u, b)) {
+		ldap_end(&b->search);
+		members_ask(u, b);
 		return false;
 	} else if (answer == 2 && !b->entry && u->items[b->item].kind == ITEM_ENTRY)
 		missing_add(u, u->items[b->item].text, "there is no such entry");

@@ -88,29 +88,29 @@ schema_filter(struct buf *b, const char *filter, const char *address)
 	return answer;
 }
 
+/* good: the letters that may follow a %, behind them what they are. */
 static void
-filter_check(struct reading *r, const struct server *s)
+filter_check(struct reading *r, const struct server *s, const char *setting, const char *filter, const char *good, const char *letters)
 {
-	const struct place *p = value_said(s->said, LDAP, "filter", &s->place);
-	const char *f = s->naming.filter, *wrong = NULL;
 	struct buf b = { 0 }, sent = { 0 };
+	const char *wrong = NULL;
 	bool any = false;
 
-	for (; (f = strchr(f, '%')) != NULL && wrong == NULL; f += 2) {
-		if (f[1] == '\0' || strchr("sud%", f[1]) == NULL)
-			wrong = "what follows a % must be s (the address), u (what stands before its @), d (its domain) or %";
-		any |= f[1] == 's' || f[1] == 'u';
+	for (const char *f = filter; (f = strchr(f, '%')) != NULL && wrong == NULL; f += 2) {
+		if (f[1] == '\0' || strchr(good, f[1]) == NULL)
+			wrong = letters;
+		any |= f[1] != '%';
 		if (wrong != NULL)
 			break;
 	}
 	if (wrong == NULL && !any)
-		wrong = "it has no %s for the address, and would find everybody";
-	if (wrong == NULL && schema_filter(&b, s->naming.filter, "a@example.org") == 0)
+		wrong = "it has no %s, and would find everybody";
+	if (wrong == NULL && schema_filter(&b, filter, "a@example.org") == 0)
 		wrong = ldap_filter(&sent, b.data);
 	whole(&b);
 	whole(&sent);
 	if (wrong != NULL)
-		complain_at(r, p, "filter: '%s': %s", text_shown(s->naming.filter), wrong);
+		complain_at(r, value_said(s->said, LDAP, setting, &s->place), "%s: '%s': %s", setting, text_shown(filter), wrong);
 	buf_free(&sent);
 	buf_free(&b);
 }
@@ -189,8 +189,11 @@ schema_settle(struct reading *r, struct server *s)
 		attributes_check(r, s, lists[i].setting, *lists[i].list);
 		*lists[i].list = words_list(r->config, *lists[i].list, lists[i].words);
 	}
-	if (n->filter == NULL)
-		n->filter = keep_text(r->config, preset->filter);
-	filter_check(r, s);
+	if (n->filters == NULL)
+		n->filters = words_list(r->config, NULL, preset->filter);
+	for (const struct name *f = n->filters; f != NULL; f = f->next)
+		filter_check(r, s, "filter", f->text, "sud%", "what follows a % must be s (the address), u (what stands before its @), d (its domain) or %");
+	if (n->member_filter != NULL)
+		filter_check(r, s, "member-filter", n->member_filter, "s%", "what follows a % must be s (the DN of the group) or %");
 	bind_name(r, &s->ldap, preset->bind_name);
 }

@@ -32,7 +32,7 @@ const struct schema schemas[] = {
 	  "rfc822Mailbox mail", "targetAddress", "", "member", "", "owner", "groupOfNames distributionList", "cn=%u,%b" },
 	{ "site-server", "(mail=%s)",
 	  "mail", "", "", "member uniqueMember", "", "owner", "groupOfNames mailGroup", "cn=%u,ou=members,%b" },
-	{ "inet-local-mail", "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress=%s))",
+	{ "inet-local-mail", "(&(objectClass=inetLocalMailRecipient)(mailLocalAddress=%s)) (&(objectClass=inetLocalMailRecipient)(mailLocalAddress=@%d))",
 	  "mail mailLocalAddress", "mailRoutingAddress", "mailHost", "", "", "", "", "uid=%u,%b" },
 	{ "nis-alias", "(&(objectClass=nisMailAlias)(cn=%u))",
 	  "", "", "", "", "rfc822MailMember", "", "nisMailAlias", "uid=%u,%b" },
@@ -334,9 +334,10 @@ const struct setting settings[] = {
 	  "With a directory an address in our domains that no file of 'recipients' or 'aliases' has is asked about: "
 	  "at RCPT, where nobody of that name means 550 5.1.1, and a directory that does not answer 451 4.4.3; "
 	  "and before delivery, for where his mail goes instead, and who is in a group." },
-	{ LDAP, TEXT, "filter", S(naming.filter), "", 0, 0, NULL,
+	{ LDAP, NAMES, "filter", S(naming.filters), "", 0, 0, NULL,
 	  "not in the model",
 	  "The filter that finds an address (RFC 4515); in it %s is the address, %u what stands before its @, %d its domain. "
+	  "Of several the next one is asked when those before it have found nothing. "
 	  "Several entries for one address are a mistake in the directory, and mail for it waits until it is mended." },
 	{ LDAP, NAMES, "mail-attribute", S(naming.mail), "", 0, 0, NULL,
 	  "not in the model",
@@ -344,7 +345,8 @@ const struct setting settings[] = {
 	  "Mail to another address of his that the filter finds goes to his first one in our domains, so that he has one mailbox." },
 	{ LDAP, NAMES, "forward-attribute", S(naming.forward), "", 0, 0, NULL,
 	  "not in the model",
-	  "Attributes with the addresses to which his mail goes instead; one of them may be his own." },
+	  "Attributes with the addresses to which his mail goes instead; one of them may be his own. "
+	  "One without a name, such as @example.net, is the same name there." },
 	{ LDAP, NAMES, "host-attribute", S(naming.host), "", 0, 0, NULL,
 	  "not in the model",
 	  "The attribute with the host to which his mail goes, whatever its MX; our own hostname there means that he lives here." },
@@ -354,13 +356,20 @@ const struct setting settings[] = {
 	{ LDAP, NAMES, "member-address-attribute", S(naming.member_address), "", 0, 0, NULL,
 	  "not in the model",
 	  "Attributes with the members of a group as addresses." },
+	{ LDAP, TEXT, "member-filter", S(naming.member_filter), "", 0, 0, NULL,
+	  "not in the model",
+	  "Also finds members of a group, where their entries say that they are, such as \"(memberOf=%s)\"; in it %s is the group's DN. "
+	  "Asked in pages (RFC 2696), which for large groups is quicker than one question for each member." },
+	{ LDAP, NUMBER, "size-limit", S(naming.size_limit), "10000", 1, MEMBERS_MAX, NULL,
+	  "not in the model",
+	  "How many recipients one address may lead to; who writes to one that leads to more is told so (5.2.4)." },
 	{ LDAP, NAMES, "owner-attribute", S(naming.owner), "", 0, 0, NULL,
 	  "not in the model",
 	  "Attributes with the owner of a group, an entry or an address: reports about what its members get go to him (RFC 5321 3.9.2), "
 	  "not to who wrote to the group." },
 	{ LDAP, NAMES, "group-class", S(naming.group_class), "", 0, 0, NULL,
 	  "not in the model",
-	  "The object classes of groups. Who writes to one writes to its members, and theirs where they are groups; 10000 at most." },
+	  "The object classes of groups. Who writes to one writes to its members, and theirs where they are groups." },
 	{ LDAP, YESNO, "senders", S(naming.senders), "no", 0, 0, NULL,
 	  "LDAP Routing: it resolves senders too",
 	  "Whether a sender in our domains is asked about too, and becomes the first address of his entry, where he has one. "
@@ -540,14 +549,18 @@ schemas_print(const struct setting *s, const char *prefix)
 {
 	for (size_t i = 0; strcmp(s->name, "schema") == 0 && i < schemas_count; i++) {
 		const struct schema *c = &schemas[i];
+		char line[400], more[40];
 		const char *const row[][2] = { { "filter", c->filter }, { "mail-attribute", c->mail }, { "forward-attribute", c->forward },
 		    { "host-attribute", c->host }, { "member-attribute", c->member }, { "member-address-attribute", c->member_address },
 		    { "owner-attribute", c->owner }, { "group-class", c->group_class } };
 
 		printf("%s%s:\n", prefix, c->name);
 		for (size_t j = 0; j < sizeof row / sizeof *row; j++)
-			if (*row[j][1] != '\0')
-				printf("%s %s %s\n", prefix, row[j][0], row[j][1]);
+			if (*row[j][1] != '\0') {
+				snprintf(line, sizeof line, "%s %s", row[j][0], row[j][1]);
+				snprintf(more, sizeof more, "%s ", prefix);
+				text_wrapped(more, more, line);
+			}
 	}
 }
 

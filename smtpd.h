@@ -402,7 +402,9 @@ struct ldap_routing {
  * says; no list is NULL once it is checked, but all can be empty. */
 struct naming {
 	int schema;		/* of schemas */
-	char *filter;		/* that finds an address: see schema_filter */
+	struct name *filters;	/* that find an address, asked in order: see schema_filter */
+	char *member_filter;	/* that finds the members of a group; or NULL */
+	long long size_limit;	/* recipients that one address may lead to */
 	struct name *mail, *forward, *host, *member, *member_address, *owner, *group_class;
 	long long cache[2];	/* how long an answer is good, and an unknown address, ms */
 	bool senders;
@@ -528,7 +530,7 @@ struct config {
 /* A way in which directories say who is who.  Attributes and classes are words
  * with a blank between them. */
 struct schema {
-	const char *name, *filter;
+	const char *name, *filter;	/* or several */
 	const char *mail;		/* the addresses of an entry, the first one before all */
 	const char *forward;		/* where its mail goes instead */
 	const char *host;		/* or to which host */
@@ -738,7 +740,7 @@ struct probe;			/* one, about whatever an unfolding comes to; resolve.c only */
 
 struct unfold_item {
 	char *text;
-	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_OWNER } kind;
+	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_SEEN, ITEM_OWNER } kind;	/* SEEN: an entry, and all is known of it */
 	size_t by;		/* the item it was come to by */
 };
 
@@ -1586,7 +1588,7 @@ bool names_plain(const char *name, size_t n);	/* harmless as the name of a folde
  * has it, and the bind name is made of user and domain. */
 void schema_settle(struct reading *r, struct server *s);
 /* Append the filter that finds an address: %s is it, %u what stands before its @,
- * %d what stands behind it.  -1: memory is out. */
+ * %d what stands behind it; or else a DN, which is %s.  -1: memory is out. */
 int schema_filter(struct buf *b, const char *filter, const char *address);
 
 /* ---- settings.c: the table of directives ------------------------------------ */

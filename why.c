@@ -83,10 +83,15 @@ ask_directory(struct question *q)
 	char where[WHERE_SIZE];
 	enum reply r;
 
-	if ((q->resolver = resolver_open(s, counts)) == NULL || (i = inquiry_begin(q->resolver, q->to.text)) == NULL ||
-	    schema_filter(&filter, s->naming.filter, q->to.text) == -1)
+	if ((q->resolver = resolver_open(s, counts)) == NULL || (i = inquiry_begin(q->resolver, q->to.text)) == NULL)
 		die(EX_OSERR, "out of memory");
-	row(config_where_row(where, s, NULL, "filter"), "%s", filter.data);
+	config_where_row(where, s, NULL, "filter");
+	for (const struct name *f = s->naming.filters; f != NULL; f = f->next) {
+		filter.len = 0;
+		if (schema_filter(&filter, f->text, q->to.text) == -1)
+			die(EX_OSERR, "out of memory");
+		row(f == s->naming.filters ? where : NULL, "%s%s", f == s->naming.filters ? "" : "or else ", filter.data);
+	}
 	p = inquiry_wait(i);
 	r = p->known == KNOWN_LATER ? R_DIRECTORY_LATER : p->known == KNOWN_NOBODY ? R_NOBODY : R_RECIPIENT;
 	if (p->known == KNOWN_LATER)

@@ -21,7 +21,7 @@ database mdb
 suffix $base
 directory $T/db
 maxsize 268435456
-index objectClass,mail,proxyAddresses,mailLocalAddress eq
+index objectClass,mail,proxyAddresses,mailLocalAddress,belongsTo eq
 E
 # entry DN CLASS ATTRIBUTE VALUE ...: in LDIF; the class may be several, with commas.
 entry() {
@@ -52,6 +52,11 @@ entry() {
 	entry cn=Team group member "cn=Al,$base" member "cn=Staff,$base" member "cn=Away,$base"
 	entry cn=Plain group mail plain@example.org member "cn=Jo,$base" member "cn=Al,$base"
 	entry cn=Empty group mail empty@example.org
+	entry 'cn=All (*),cn=Plain' group mail all@example.org member "cn=Jo,$base"
+	entry cn=Sub group belongsTo "cn=All (*),cn=Plain,$base" member "cn=Out,$base"
+	entry cn=Be user mail be@example.org belongsTo "cn=Sub,$base" belongsTo "cn=All (*),cn=Plain,$base"
+	entry cn=Ga contact mail ga@example.org targetAddress ga@far.example belongsTo "cn=All (*),cn=Plain,$base"
+	entry cn=Big group mail big@example.org
 	entry cn=Star user mail 'st*r@example.org'
 	# Exchange 5.5
 	entry cn=Ex user mail ex@example.org otherMailbox 'smtp$exchange@example.org'
@@ -61,6 +66,8 @@ entry() {
 	entry cn=Il3 user,inetLocalMailRecipient mailLocalAddress il3@example.org mailHost 127.0.0.1 mailRoutingAddress ilse@example.org
 	entry cn=Il4 user,inetLocalMailRecipient mailLocalAddress il4@example.org mailHost mail.example.org
 	entry cn=Il5 user,inetLocalMailRecipient mailLocalAddress il5@example.org mailHost 'no host at all'
+	entry cn=Il6 user,inetLocalMailRecipient mailLocalAddress @example.net mailRoutingAddress @far.example
+	entry cn=Il7 user,inetLocalMailRecipient mailLocalAddress il7@example.net
 	# nis-alias
 	entry cn=club nisMailAlias rfc822MailMember jo2 rfc822MailMember far@far.example rfc822MailMember club2
 	entry cn=club2 nisMailAlias rfc822MailMember club rfc822MailMember 'a b'
@@ -72,7 +79,7 @@ entry() {
 	entry cn=Unique groupOfUniqueNames,mailGroup mail unique@example.org uniqueMember "cn=Person,$base" uniqueMember "cn=Names,$base"
 	# Many
 	awk -v base="$base" 'BEGIN {
-		for (i = 0; i < 10001; i++) printf "dn: cn=p%d,%s\nobjectClass: user\ncn: p%d\nmail: p%d@example.org\n\n", i, base, i, i
+		for (i = 0; i < 10001; i++) printf "dn: cn=p%d,%s\nobjectClass: user\ncn: p%d\nmail: p%d@example.org\nbelongsTo: cn=%s,%s\n\n", i, base, i, i, i < 10000 ? "Big" : "Team", base
 		for (g = 10000; g <= 10001; g++) {
 			printf "dn: cn=g%d,%s\nobjectClass: group\ncn: g%d\nmail: g%d@example.org\n", g, base, g, g
 			for (i = 0; i < g; i++) printf "member: cn=p%d,%s\n", i, base
@@ -233,6 +240,9 @@ begin inet-local-mail
 is "$(rcpt il1@example.org il2@example.org il3@example.org il4@example.org jo@example.org)" '250 2.1.5 250 2.1.5 250 2.1.5 250 2.1.5 550 5.1.1 '
 mail '<il1@example.org>' '<il2@example.org>' '<il3@example.org>' '<il4@example.org>'
 is "$(here)| $(there)" 'il4@example.org | il1@far.example il2@example.org ilse@example.org ' 'mailHost, mailRoutingAddress'
+is "$(rcpt whoever@example.net il7@example.net)" '250 2.1.5 250 2.1.5 '
+mail '<whoever@example.net>' '<il7@example.net>'
+is "$(here)| $(there)" 'il7@example.net | whoever@far.example ' 'a whole domain, but for one'
 grep -q 'to=<il2@example.org> host=box.test\[127.0.0.1\]' server.log || fail 'not by its host'
 send '<il5@example.org>'
 wait_for 'grep -q "deferred.*to=<il5@example.org>.*4.3.5" server.log'
@@ -322,15 +332,34 @@ wrong() {
 	"$SMTPD" -n -f wrong 2>said && fail "taken: $1"
 	grep -qF "$2" said || { cat said; fail "$1: not: $2"; }
 }
-wrong 'filter "(mail=jo)"' 'it has no %s for the address, and would find everybody'
+wrong 'filter "(mail=jo)"' 'it has no %s, and would find everybody'
 wrong 'filter "(mail=%x)"' 'what follows a % must be'
 wrong 'filter "(mail=%s"' "filter: '(mail=%s'"
+wrong 'member-filter "(memberOf=%d)"' 'must be s (the DN of the group) or %'
+wrong 'filter (mail=%s) (mail=x)' "'(mail=x)': it has no %s"
 wrong 'mail-attribute "a b"' "'a b' is no name of an attribute or a class"
 "$SMTPD" explain schema | grep -q '^     mail-attribute rfc822Mailbox mail$' || fail 'explain schema'
 ok 'settings'
 
+# --- members by what they say of themselves ---
+
+mine='member-filter "(belongsTo=%s)"'
+begin active-directory "$mine"
+mail '<all@example.org>'
+is "$(here)| $(there)" 'be@example.org jo@example.org | ga@far.example out@other.example ' 'named, and not named'
+begin active-directory "$mine; size-limit 4"
+mail '<all@example.org>'
+is "$(here)| $(there)" 'be@example.org jo@example.org | ga@far.example out@other.example ' 'four'
+begin active-directory "$mine; size-limit 3"
+reported '<all@example.org>' 5.2.4
+ok 'member-filter'
+
 # --- many ---
 
+begin active-directory "$mine"
+mail '<big@example.org>'
+is "$(cat m/Drop/*.eml | grep -c '^x-receiver: p[0-9]*@example.org')" 10000 'members in pages'
+[ "$(count 'lookups_total.*question')" -lt 20 ] || fail 'one by one'
 begin active-directory
 mail '<g10000@example.org>'
 is "$(cat m/Drop/*.eml | grep -c '^x-receiver: p[0-9]*@example.org')" 10000 'members'
