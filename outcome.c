@@ -85,8 +85,10 @@ message_look(struct vserver *v, const struct id *id, int fd)
 	struct envelope e;
 	const char *why;
 
-	if (envelope_load(fd, &e, &why) == -1)
+	if (envelope_load(fd, &e, &why) == -1) {
+		spool_again(v->spool, id);	/* memory is out, or it is Badmail's */
 		return;
+	}
 	if (envelope_open(&e) == 0)
 		message_end(v, id, &e, true);
 	envelope_free(&e);
