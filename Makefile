@@ -139,7 +139,7 @@ test/smtpd-test: test/server.c smtpd.c $(REST)
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -Dmain=smtpd_main -c -o test/smtpd.o smtpd.c
 	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -I. -o $@ test/server.c test/smtpd.o $(REST) $(LINK)
 
-bench: smtpd test/load
+bench: smtpd test/load test/lookup
 	sh test/bench
 
 # The sample and the manual's list of settings are printed by the table.

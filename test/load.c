@@ -21,6 +21,8 @@
  *             OpenSSL: cc -DWITH_OPENSSL ... -lssl -lcrypto)
  *   -A who:password   AUTH PLAIN after EHLO (under -T: the second one); %d in who is a number: see -u
  *   -E        no message: QUIT after EHLO, and what is counted as a message is a session
+ *   -L        no message: RSET after its recipients, which are what is counted; 550 is an answer too, and `refused' says
+ *             how many got it
  *   -C pid    the server, for the CPU time of it and its descendants (where /proc has it)
  *   -G dir    the same, from the cpuacct control group it runs in
  *   -w secs   give up after this time, whatever is missing (60)
@@ -64,7 +66,7 @@ typedef void SSL;
 #define LINE_WIDTH	78	/* of a content line, with CRLF */
 
 /* What a session waits for.  All but CLOSED, IDLE: the reply to the thing of that name. */
-enum stage { CLOSED, GREETING, HELLO, STARTTLS, HANDSHAKE, AUTH, MAIL, RCPT, DATA, DOT, QUIT, IDLE };
+enum stage { CLOSED, GREETING, HELLO, STARTTLS, HANDSHAKE, AUTH, MAIL, RCPT, DATA, DOT, RSET, QUIT, IDLE };
 
 static const struct {
 	const char *name;
@@ -72,7 +74,7 @@ static const struct {
 } wanted[] = {
 	{ "", 0 }, { "connecting", 220 }, { "EHLO", 250 }, { "STARTTLS", 220 },
 	{ "the handshake", 0 }, { "AUTH", 235 }, { "MAIL", 250 }, { "RCPT", 250 },
-	{ "DATA", 354 }, { "the final dot", 250 }, { "QUIT", 221 }, { "nothing", 0 }
+	{ "DATA", 354 }, { "the final dot", 250 }, { "RSET", 250 }, { "QUIT", 221 }, { "nothing", 0 }
 };
 
 struct session {
@@ -93,7 +95,7 @@ struct session {
 static const char *from = "load@client.test", *to = "u%d@bench.test", *account, *cgroup, *dirs[DIRS_MAX];
 static long session_count = 1, messages = 100, size = 1024, recipients = 1, per_connection = 1, users = 20, server_pid;
 static long idle;			/* connections to hold; 0: send mail */
-static int ndirs, file_per_recipient, pipelining, human, start, secure, empty;
+static int ndirs, file_per_recipient, pipelining, human, start, secure, empty, lookups;
 static struct sockaddr_in server;
 
 static struct session *sessions;
@@ -104,6 +106,7 @@ static char *content;			/* a message as it goes over the wire, with the final do
 static size_t content_length;
 static double *latencies;		/* of the accepted messages, in seconds */
 static long claimed, accepted;		/* messages that a session has taken upon itself; that were answered with 250 */
+static long refused;			/* recipients answered with 550 */
 static long errors;			/* sessions that ended before QUIT */
 static double give_up;			/* when everything ends */
 static double last_reply;		/* when the last message was accepted */
@@ -158,7 +161,7 @@ make_envelope(long first)
 			end += sprintf(end, "%ld%s", i % users, mark + 2);
 		end += sprintf(end, ">\r\n");
 	}
-	strcpy(end, "DATA\r\n");
+	strcpy(end, lookups ? "RSET\r\n" : "DATA\r\n");
 	return text;
 }
 
@@ -420,12 +423,12 @@ session_advance(struct session *s)
 		session_envelope(s, RCPT);
 		break;
 	case RCPT:
-		session_envelope(s, --s->answers > 0 ? RCPT : DATA);
+		session_envelope(s, --s->answers > 0 ? RCPT : lookups ? RSET : DATA);
 		break;
 	case DATA:
 		session_say(s, DOT, content, content_length);
 		break;
-	case DOT:
+	case DOT: case RSET:
 		session_accepted(s);
 		break;
 	case QUIT:
@@ -444,11 +447,16 @@ static void
 session_line(struct session *s)
 {
 	char told[] = "the answer is ...";
+	int code;
 
 	if (s->column > 3 && s->head[3] == '-')
 		return;
 	memcpy(told + sizeof told - 4, s->head, 3);
-	if (atoi(told + sizeof told - 4) == wanted[s->stage].code)
+	code = atoi(told + sizeof told - 4);
+	if (lookups && s->stage == RCPT && code == 550) {
+		refused++;
+		session_advance(s);
+	} else if (code == wanted[s->stage].code)
 		session_advance(s);
 	else
 		session_fail(s, told);
@@ -653,6 +661,7 @@ static int
 measure(void)
 {
 	double cpu, begun, delivered = 0, ignored = 0;
+	long counted;
 	long goal = count_files(&ignored) + messages * (file_per_recipient ? recipients : 1);
 
 	cpu = server_cpu();
@@ -661,16 +670,19 @@ measure(void)
 		;
 	if (ndirs > 0 && accepted == messages)
 		delivered = await_files(goal);
-	cpu = cpu < 0 || accepted == 0 ? -1 : (server_cpu() - cpu) / accepted;
+	counted = lookups ? accepted * recipients : accepted;
+	cpu = cpu < 0 || accepted == 0 ? -1 : (server_cpu() - cpu) / counted;
 	qsort(latencies, (size_t)accepted, sizeof *latencies, ascending);
-	print_figure("messages", accepted, 0);
+	print_figure("messages", counted, 0);
 	print_figure("errors", messages - accepted, 0);
-	print_figure("accepted_per_s", accepted ? accepted / (last_reply - begun) : -1, 1);
+	print_figure("accepted_per_s", accepted ? counted / (last_reply - begun) : -1, 1);
 	print_figure("delivered_per_s", delivered > 0 ? messages / (delivered - begun) : -1, 1);
 	print_figure("p50_ms", percentile(50), 2);
 	print_figure("p99_ms", percentile(99), 2);
 	print_figure("max_ms", percentile(100), 2);
 	print_figure("cpu_ms_per_msg", cpu, 4);
+	if (lookups)
+		print_figure("refused", refused, 0);
 	if (!human)
 		putchar('\n');
 	return accepted < messages || (ndirs > 0 && delivered == 0);
@@ -758,6 +770,7 @@ take_option(int c, char *word)
 			die(64, word, "is not who:password");
 		account = word; break;
 	case 'E': empty = 1; break;
+	case 'L': lookups = 1; break;
 	case 'R': file_per_recipient = 1; break;
 	case 'f': from = word; break;
 	case 't': to = word; break;
@@ -801,7 +814,8 @@ make_ready(void)
 	for (i = 0; i < session_count; i++)
 		sessions[i].fd = -1;
 	for (i = 0; i < users; i++) {
-		envelopes[i] = make_envelope(i);
+		if (users % recipients != 0 || i % recipients == 0)	/* else none begins with this one */
+			envelopes[i] = make_envelope(i);
 		if (account)
 			logins[i] = make_login(i);
 	}
@@ -817,7 +831,7 @@ main(int argc, char **argv)
 	server.sin_port = htons(25);
 	server.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	give_up = now() + 60;
-	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:gTEA:")) != -1)
+	while ((c = getopt(argc, argv, "H:p:c:n:s:r:m:Pf:t:u:D:RC:G:w:o:i:gTELA:")) != -1)
 		take_option(c, optarg);
 	if (start ? optind == argc : optind < argc)
 		die(64, "command", start ? "there is none to start" : "this one is not asked for");
