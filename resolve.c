@@ -3,7 +3,8 @@
  *
  * An inquiry is a question about one address.  Equal ones are one, whoever asks:
  *
- *	asked	search; whoever asks waits, and when nobody does it is given up
+ *	asked	search; whoever asks waits, and when nobody does it is given up, unless
+ *		it was asked ahead
  *	known	an answer, remembered for `cache'; the one longest not asked for
  *		goes when there are too many
  *	later	nobody could say: whoever asked hears it, and it is forgotten
@@ -49,6 +50,7 @@ struct inquiry {
 	const struct name *filter;	/* by which */
 	bool several;			/* entries have this address */
 	bool unasked;			/* memory was out */
+	bool ahead;			/* nobody has wanted it yet */
 	msec began, expires;
 	int users;			/* who waits for it, or looks at it */
 	struct inquiry *chain;		/* in its bucket */
@@ -345,13 +347,25 @@ inquiry_begin(struct resolver *r, const char *address)
 	if (q == NULL)
 		q = r->asked.count < ASKED_MAX ? inquiry_new(r, at, address) : NULL;
 	else {
-		r->counts[DIRECTORY_CACHED]++;
+		r->counts[DIRECTORY_CACHED] += !q->ahead;
+		q->ahead = false;
 		line_remove(q->search != NULL ? &r->asked : &r->known, q);
 		line_add(q->search != NULL ? &r->asked : &r->known, q);
 	}
 	if (q != NULL)
 		q->users++;
 	return q;
+}
+
+/* Past half of what can be under way those who wait come first. */
+void
+inquiry_ahead(struct resolver *r, const char *address)
+{
+	struct inquiry **at = inquiry_place(r, address);
+	struct inquiry *q;
+
+	if (*at == NULL && r->asked.count < ASKED_MAX / 2 && (q = inquiry_new(r, at, address)) != NULL)
+		q->ahead = true;
 }
 
 const struct person *

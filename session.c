@@ -46,6 +46,7 @@
 #define OUT_OCTETS 65536	/* replies waiting; beyond, we stop reading */
 #define PROXY_WAIT 10000	/* for the header of the PROXY protocol, ms */
 #define SECURE_WAIT 60000	/* for TLS to be agreed on, ms */
+#define AHEAD       25		/* recipients in line that are asked about at a time */
 #define SHAKES      16		/* handshakes that go on in a turn: each may take a millisecond */
 
 /* ---- verbs ---------------------------------------------------------------------------- */
@@ -341,21 +342,6 @@ asking_end(struct session *s)
 	s->asking = NULL;
 }
 
-static void
-recipient_ask(struct session *s, const char *address, const char *args)
-{
-	struct asking *a = s->asking = memory(NULL, sizeof *a);
-
-	if (a == NULL) {
-		reply(s, R_DIRECTORY_LATER, address);
-		return;
-	}
-	a->inquiry = inquiry_begin(s->owner->resolver, address);
-	a->address = text_copy(address);
-	a->args = args ? text_copy(args) : NULL;
-	s->state = LOOKING;
-}
-
 /* In LOOKING: is the answer there? */
 static bool
 asking_over(const struct session *s)
@@ -387,12 +373,57 @@ asking_answered(struct session *s)
 	asking_end(s);
 }
 
+/* The recipients of the commands that have come behind this one, RFC 2920, are
+ * asked about with it: else each would wait for the one before. */
+static void
+recipients_ahead(struct session *s)
+{
+	size_t n;
+	const char *line = conn_peek(&s->conn, &n), *end = line + n, *lf, *at;
+	char command[PATH_OCTETS + 20];
+	struct path p;
+	struct verdict v;
+
+	for (; s->ahead < AHEAD && (lf = memchr(line, '\n', (size_t)(end - line))) != NULL; line = lf + 1, s->ahead++) {
+		n = (size_t)(lf - line) < sizeof command ? (size_t)(lf - line) : sizeof command - 1;
+		memcpy(command, line, n);
+		command[n] = '\0';
+		at = command + 8;
+		if (!text_prefix(command, "RCPT TO:<"))
+			return;
+		if (path_read(&p, &at) == -1 || p.text[0] == '\0' || recipient_complete(s, &p) == -1)
+			continue;
+		v = policy_recipient(s->conf, &s->client, &p);
+		if (v.reply == R_RECIPIENT && v.ask)
+			inquiry_ahead(s->owner->resolver, p.text);
+	}
+}
+
+static void
+recipient_ask(struct session *s, const char *address, const char *args)
+{
+	struct asking *a = s->asking = memory(NULL, sizeof *a);
+
+	if (a == NULL) {
+		reply(s, R_DIRECTORY_LATER, address);
+		return;
+	}
+	a->inquiry = inquiry_begin(s->owner->resolver, address);
+	a->address = text_copy(address);
+	a->args = args ? text_copy(args) : NULL;
+	s->state = LOOKING;
+	if (s->ahead == 0)
+		recipients_ahead(s);
+	asking_answered(s);		/* it may be known */
+}
+
 static void
 do_rcpt(struct session *s, const struct verb *v, char *argument)
 {
 	struct buf args = { 0 };
 	struct path p;
 
+	s->ahead -= s->ahead > 0;
 	if ((argument = path_argument(s, v, argument, "TO:", &p, R_BAD_RECIPIENT)) == NULL)
 		return;
 	if (s->submission && p.text[0] != '\0' && !qualified(s->conf, &p) && !names_postmaster(p.text)) {

@@ -956,6 +956,7 @@ struct session {
 	bool secret;			/* AUTH was refused: a password may follow */
 	struct exchange exchange;
 	struct asking *asking;		/* in LOOKING, else NULL */
+	int ahead;			/* of the next commands, those whose recipients are asked about already */
 	int errors;
 	int asked;			/* ETRN so far */
 	struct auth *auth;		/* in AUTH and PROVING, else NULL */
@@ -1856,6 +1857,8 @@ void resolver_doing(const struct resolver *r, char *out, size_t size);
 /* Ask about an address; equal questions are one, and answers are remembered for a
  * while.  NULL: too much is asked, or memory is out: as good as KNOWN_LATER. */
 struct inquiry *inquiry_begin(struct resolver *r, const char *address);
+/* Soon somebody will ask about it. */
+void inquiry_ahead(struct resolver *r, const char *address);
 /* NULL: not yet; good until it is ended. */
 const struct person *inquiry_answer(const struct inquiry *q);
 void inquiry_end(struct inquiry *q);		/* idempotent on NULL */

@@ -1,7 +1,7 @@
 #!/bin/sh
 # resolve: what is asked of a directory that does as it is told (test/directory).
 # - equal questions are one, whoever asks, and answers are remembered; a client that is gone harms nobody;
-# - what was pipelined behind a recipient that is asked about is answered in its order;
+# - what was pipelined behind a recipient that is asked about is asked about with it, and answered in its order;
 # - members that are given out in parts (range=0-1) are all asked for;
 # - while it says nothing, or nothing that can be used, mail for our domains waits and all other mail goes on; a reload
 #   asks the directory of then.
@@ -88,6 +88,20 @@ wait_for 'idle && [ "$(here | wc -w | tr -d " ")" -ge 6 ]'
 # One that does not wait for the answer: others go on.
 printf 'EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<gone@example.org>\r\n' | LIMIT=1 talk >said 2>&1
 printf '%s\n' 'EHLO x' 'MAIL FROM:<>' 'RCPT TO:<gone@example.org>' QUIT | say | grep -q '^550 5.1.1' || fail 'not answered'
+# What was pipelined is asked about at once: who is behind one that nobody answers has been answered before.
+listens mute -m mute:al@
+configuration >conf
+kill -HUP "$(cat server.pid)"
+wait_for 'grep -q "was read again" server.log'
+printf '%s\n' 'EHLO x' 'MAIL FROM:<>' 'RCPT TO:<al@example.org>' 'RCPT TO:<>' 'RCPT TO:<x@far.example>' 'RCPT TO:<bo@example.org>' QUIT | say |
+    sed -n 's/^\([2-5][0-9][0-9] [2-5]\.[0-9]\.[0-9]\).*/\1/p' | tr '\n' ' ' >said
+is "$(cat said)" '250 2.1.0 451 4.4.3 501 5.1.3 250 2.1.5 250 2.1.5 221 2.0.0 ' 'behind one that is not answered'
+is "$(sed -n 's/.*filter="(mail=\([a-z]*\)@.*/\1/p' server.log | tail -n 2 | tr '\n' ' ')" 'bo al ' 'one after the other'
+end mute TERM 2
+listens good
+configuration >conf
+kill -HUP "$(cat server.pid)"
+wait_for '[ "$(grep -c "was read again" server.log)" = 2 ]'
 rm -f m/Drop/*
 
 # --- parts ---
