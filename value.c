@@ -544,13 +544,18 @@ value_directories(struct reading *r, char **words, int n, struct directory **to)
 {
 	while (*to != NULL)
 		to = &(*to)->next;
-	for (int i = 0; i < n; i++, to = &(*to)->next) {
-		*to = keep(r->config, sizeof **to);
-		if (directory_parse(r, *to, words[i]) == -1)
+	for (int i = 0; i < n; i++) {
+		struct directory *d = keep(r->config, sizeof *d);
+
+		if (directory_parse(r, d, words[i]) == -1) {
 			complain(r, "server: '%s' is no directory (such as ldap://ldap.example.com, ldaps://[2001:db8::1]:636 or "
 			    "ldapi://%%2Frun%%2Fslapd%%2Fldapi)", text_shown(words[i]));
-		else if ((*to)->kind == DIRECTORY_TLS)
+			continue;
+		}
+		if (d->kind == DIRECTORY_TLS)
 			needs_tls(r, "server ldaps");
+		*to = d;
+		to = &d->next;
 	}
 }
 
