@@ -608,9 +608,10 @@ hear_done(struct ldap *l, struct ldap_search *q, struct ber op, struct ber contr
 	l->backoff = BACKOFF_FIRST;
 	for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++)
 		temporary &= code != lasting[i];
-	if (code != SUCCESS && code != NO_SUCH_OBJECT)
-		fail(q, temporary, "the directory %s says %s", l->at->url, words);
-	else if (q->cookie.len == 0 || code != SUCCESS)
+	if (code != SUCCESS && (code != NO_SUCH_OBJECT || q->ours)) {
+		q->code = code;
+		fail(q, temporary, "the directory %s says %s%s", l->at->url, words, code == NO_SUCH_OBJECT ? "; see base" : "");
+	} else if (q->cookie.len == 0 || code != SUCCESS)
 		over(q);
 	else {
 		withdraw(q);
@@ -903,6 +904,7 @@ ldap_begin(struct ldap_search *q, struct ldap *l, const struct ldap_question *wh
 	q->last = &q->first;
 	q->ldap = l;
 	q->paged = what->paged;
+	q->ours = what->base == NULL;
 	q->limit = what->limit;
 	q->began = now.tick;
 	q->base = text_copy(base);

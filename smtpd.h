@@ -217,13 +217,15 @@ enum ldap_search_state { SEARCH_OVER, SEARCH_LINE, SEARCH_ASKED, SEARCH_PAGE };
 struct ldap_search {
 	enum ldap_search_state state;
 	struct ldap *ldap;	/* NULL in SEARCH_OVER */
-	bool failed, temporary;	/* SEARCH_OVER: see words */
+	bool failed, temporary;	/* SEARCH_OVER: see words; not temporary: to ask again would not help */
+	int code;		/* of the result that failed it; 0: none came */
 	char words[WORDS_SIZE];	/* why it failed, without a status code */
 	struct ldap_entry *first, **last;	/* that wait to be taken */
 	size_t waiting;		/* octets of them */
 	long found;		/* entries so far */
 	bool again;		/* it has been asked before, on a connection that broke */
 	bool paged;
+	bool ours;		/* it begins where the operator said, so that has to be there */
 	int32_t id;		/* SEARCH_ASKED: of its message */
 	struct buf request, cookie;	/* the operation, encoded; where the next page begins */
 	long limit;
@@ -1251,7 +1253,8 @@ void ldap_doing(const struct ldap *l, char *out, size_t size);
  * it is used again or freed. */
 void ldap_begin(struct ldap_search *q, struct ldap *l, const struct ldap_question *what);
 /* 1 an entry, the caller's from now on; 0 still waiting, 2 there is no more (no
- * such base is that too); -1 it failed: q->words, q->temporary. */
+ * such base is that too, where the question named it; where the configuration
+ * did, all would be nobody); -1 it failed: q->words, q->temporary, q->code. */
 int ldap_next(struct ldap_search *q, struct ldap_entry **e);
 bool ldap_ready(const struct ldap_search *q);	/* would ldap_next not say 0? */
 void ldap_end(struct ldap_search *q);		/* idempotent, on a zeroed one too */

@@ -143,6 +143,14 @@ clear_text() {
 	fi
 }
 
+# Where the base of all is not there, nobody would be anybody.
+no_base() {
+	directory no_base -m code:32
+	routing "server $URL"
+	"$SMTPD" $ME -f smtpd.conf check >out 2>&1
+	like "$(tr -d " \n" <out)" "*FAULTsmtpd.conf:1:directory$URL:*noSuchObject(32)*" "check"
+}
+
 # --- bad manners ---
 
 # bad WANT MANNER [ARG ...]: the clock is fast, so that waiting takes no time.
@@ -170,7 +178,8 @@ manners() {
 	grep -q 'refers to ldap://elsewhere.example/ for (uid=anna), which is not followed' answer.err || fail 'the reference is not in the log'
 	bad 'later *busy (51): as told' code:51
 	bad 'failed *insufficientAccessRights (50): as told' code:50
-	bad 'done 0' code:32
+	bad 'later *noSuchObject (32): as told; see base' code:32
+	bad 'done 0' code:32 -b 'uid=anna,dc=example,dc=com'
 	bad 'later *an error (4711): as told' code:4711
 	bad 'dn: cn=x dn: cn=x failed there are more than 2 entries' endless -l 2
 	bad 'later *' pages -p -x 1000
@@ -253,6 +262,7 @@ together
 pages
 binding
 clear_text
+no_base
 manners
 alone
 octets
