@@ -811,8 +811,9 @@ session_want(struct session *s, struct pollfd *slot, msec *until)
 		slot->fd = -1;
 		s->due = s->mute;
 	}
-	if (s->state == PROVING)
-		s->due = now.tick;
+	if (s->state == PROVING || (s->conn.ended && !held(s) && !reply_muted(s) && s->state != NAMING && s->state != CLOSE &&
+	    s->conn.out.len < OUT_OCTETS))
+		s->due = now.tick;	/* memory was out when it came to rest: it has ended for that */
 	if (s->state == LOOKING) {	/* the question has an end of its own */
 		s->due = asking_over(s) ? now.tick : LLONG_MAX;
 		if (s->conn.out.len == 0)
