@@ -556,8 +556,8 @@ check_home(struct reading *r, const struct server *s, struct domain *d)
 			complain_at(r, &d->place, "drop: '%s': one %%u can stand in it, for the recipient's name, and no other %%", text_shown(folder));
 		else if (name != NULL && (name[-1] != '/' || name - folder < 2 || (name[2] != '/' && name[2] != '\0')))
 			complain_at(r, &d->place, "drop: %%u is a folder's whole name, in a folder, such as maildir:Mail/%%u");
-		else if (name != NULL && d->recipients == NULL)
-			complain_at(r, &d->place, "drop: %%u needs 'recipients FILE', for only who stands there can have a folder");
+		else if (name != NULL && d->recipients == NULL && s->ldap.directories == NULL)
+			complain_at(r, &d->place, "drop: %%u needs 'recipients FILE' or ldap-routing, for only who stands there can have a folder");
 		else if (*folder == '\0')
 			complain_at(r, &d->place, "drop: 'maildir:' wants a folder");
 	}

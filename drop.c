@@ -24,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define OWNER_SIZE  220		/* of the name of his folder */
 #define QUOTA_INTERVAL 10000	/* between counts of a folder, ms */
 #define COPIES_TURN    50	/* of one message, into Maildirs */
 
@@ -36,16 +37,37 @@ apart(const struct server *s)
 	return s->home->maildir != NULL && strchr(s->home->maildir, '%') != NULL;
 }
 
+/* A name of the directory's as that of a folder: with its domain, where that is not the
+ * default one, and with =XX for what a folder's name had better not have; "": too long. */
+static void
+owner_encode(const char *home, const char *address, char out[OWNER_SIZE])
+{
+	const char *at = strrchr(address, '@');
+	size_t left = at != NULL && text_compare(at + 1, home) == 0 ? (size_t)(at - address) : strlen(address), n = 0;
+
+	for (; left > 0 && n + 4 < OWNER_SIZE; address++, left--) {
+		int c = text_lower((unsigned char)*address);
+		bool plain = strchr("abcdefghijklmnopqrstuvwxyz0123456789_-@", c) != NULL || (c == '.' && n > 0);
+
+		n += (size_t)snprintf(out + n, OWNER_SIZE - n, plain ? "%c" : "=%02X", (unsigned)c);
+	}
+	out[left == 0 ? n : 0] = '\0';
+}
+
 /* By what name is his folder known?  "": all have the same. */
 static const char *
-owner_of(const struct server *s, const char *address, char out[NAME_PLAIN + 1])
+owner_of(const struct server *s, const char *address, char out[OWNER_SIZE])
 {
 	const char *name = apart(s) ? names_find(s->home->names, address) : "";
 	size_t n = 0;
 
+	if (name == NULL && policy_asks(s, address)) {
+		owner_encode(s->home->name, address, out);
+		return out;
+	}
 	if (name == NULL)
-		name = policy_asks(s, address) ? address : "postmaster";
-	for (; name[n] != '\0' && name[n] != '@' && n < NAME_PLAIN; n++)
+		name = "postmaster";
+	for (; name[n] != '\0' && name[n] != '@' && n < OWNER_SIZE - 1; n++)
 		out[n] = (char)text_lower((unsigned char)name[n]);
 	out[n] = '\0';
 	return out;
@@ -71,10 +93,12 @@ known(const struct recipient *r)
 static bool
 lives_here(const struct server *s, const struct recipient *r)
 {
+	char owner[OWNER_SIZE];
+
 	if (is_list(r) || !route_local(s, r) || !(policy_asks(s, r->address) ? known(r) : config_exists(s, r->address)))
 		return false;
 	return !apart(s) || names_find(s->home->names, r->address) || names_postmaster(r->address) ||
-	    (policy_asks(s, r->address) && names_plain(r->address, strcspn(r->address, "@")));
+	    (policy_asks(s, r->address) && *owner_of(s, r->address, owner) != '\0');
 }
 
 /* ---- folders ---------------------------------------------------------------------------- */
@@ -179,7 +203,7 @@ quota_take(struct vserver *v, const char *owner, long long size)
 bool
 drop_quota(struct vserver *v, const char *address)
 {
-	char owner[NAME_PLAIN + 1];
+	char owner[OWNER_SIZE];
 	const struct usage *u;
 
 	if (v->conf->home->quota == UNLIMITED)
@@ -333,7 +357,7 @@ maildir_put(struct vserver *v, struct message *m, const char *owner, const struc
 static int
 attempt_one(struct vserver *v, struct message *m, struct recipient *r, bool each)
 {
-	char owner[NAME_PLAIN + 1], id[ID_SIZE], to[300], folder[PATH_SIZE] = "";
+	char owner[OWNER_SIZE], id[ID_SIZE], to[300], folder[PATH_SIZE] = "";
 	int answer = maildir_put(v, m, owner_of(v->conf, r->address, owner), each ? r : NULL), error = errno;
 
 	maildir_path(v->conf, owner, "", folder);

@@ -32,12 +32,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HAND_MAX   200		/* messages in hand; others come again in a second */
-#define PARTS_MAX  40		/* recipients of one that are unfolded at a time */
+#define HAND_MAX   200		/* messages in hand; others come again in some seconds */
+#define HAND_FOUND (10 * MEMBERS_MAX)	/* then those who are known are enough for now */
 
 /* A recipient who is asked about. */
 struct part {
 	size_t index;			/* in the envelope */
+	char *address;
 	struct unfolding *u;		/* NULL: its turn has not come */
 	bool over;
 };
@@ -46,13 +47,14 @@ struct hand {
 	struct vserver *owner;
 	struct id id;
 	struct inquiry *sender;		/* he is asked about first; else NULL */
-	char *mail, *later;		/* his first address; why the directory does not say it; or NULL */
+	char *from, *mail, *later;	/* he; his first address, or why the directory does not say it; or NULL */
 	struct part *parts;
 	size_t count, first;		/* those before the first are over */
+	size_t found;			/* by all that are over */
 	struct hand *next;
 };
 
-static struct hand *hands;
+static struct hand *hands;		/* the oldest first */
 static size_t hand_count;
 
 /* ---- who is asked about ------------------------------------------------------------- */
@@ -81,9 +83,12 @@ hand_free(struct hand *h)
 		at = &(*at)->next;
 	*at = h->next;
 	hand_count--;
-	for (size_t i = 0; i < h->count; i++)
+	for (size_t i = 0; i < h->count; i++) {
 		unfold_end(h->parts[i].u);
+		free(h->parts[i].address);
+	}
 	inquiry_end(h->sender);
+	free(h->from);
 	free(h->mail);
 	free(h->later);
 	free(h->parts);
@@ -93,96 +98,123 @@ hand_free(struct hand *h)
 static struct hand *
 hand_new(struct vserver *v, const struct message *m, size_t count)
 {
-	struct hand *h = memory(NULL, sizeof *h);
+	struct hand *h = memory(NULL, sizeof *h), **at = &hands;
+	bool good;
 
 	if (h == NULL)
 		return NULL;
 	memset(h, 0, sizeof *h);
-	if ((h->parts = memory(NULL, (count + 1) * sizeof *h->parts)) == NULL ||
-	    (asks_sender(v->conf, &m->env) && (h->sender = inquiry_begin(v->resolver, m->env.sender)) == NULL)) {
-		free(h->parts);
-		free(h);
-		return NULL;
-	}
 	h->owner = v;
 	h->id = m->id;
-	for (size_t i = 0; i < m->env.count; i++)
-		if (asks(v->conf, &m->env.rcpt[i]))
-			h->parts[h->count++] = (struct part){ .index = i };
-	h->next = hands;
-	hands = h;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = h;
 	hand_count++;
-	return h;
+	good = (h->parts = memory(NULL, (count + 1) * sizeof *h->parts)) != NULL && (h->from = text_copy(m->env.sender)) != NULL &&
+	    (!asks_sender(v->conf, &m->env) || (h->sender = inquiry_begin(v->resolver, m->env.sender)) != NULL);
+	for (size_t i = 0; i < m->env.count && good; i++)
+		if (asks(v->conf, &m->env.rcpt[i])) {
+			h->parts[h->count] = (struct part){ .index = i, .address = text_copy(m->env.rcpt[i].address) };
+			good = h->parts[h->count++].address != NULL;
+		}
+	if (good)
+		return h;
+	hand_free(h);
+	return NULL;
 }
 
-/* Who sent it is known, or never will be: true, and that is enough for now. */
-static bool
+/* Who sent it is known, or never will be: 1, and that is enough for now; -1 memory is
+ * out. */
+static int
 sender_step(struct hand *h, const struct person *p)
 {
-	if (p->known == KNOWN_LATER)
-		h->later = text_copy(p->words ? p->words : "out of memory");
-	else if (p->mail.len > 0)
-		h->mail = text_copy(p->mail.data);
+	char **to = p->known == KNOWN_LATER ? &h->later : p->mail.len > 0 && text_compare(p->mail.data, h->from) != 0 ? &h->mail : NULL;
+
+	if (to != NULL && (*to = text_copy(to == &h->mail ? p->mail.data : p->words ? p->words : "out of memory")) == NULL)
+		return -1;
 	inquiry_end(h->sender);
 	h->sender = NULL;
-	return h->later != NULL;
+	return to != NULL;
 }
 
-/* Go on: 1 all is known, 0 not yet, -1 memory is out. */
-static int
-hand_step(struct hand *h, const struct message *m)
+/* Is it the oldest of its server? */
+static bool
+oldest(const struct hand *h)
 {
-	size_t busy = 0;
+	const struct hand *first = hands;
+
+	while (first->owner != h->owner)
+		first = first->next;
+	return first == h;
+}
+
+/* Go on: 1 enough is known, 0 not yet, -1 memory is out. */
+static int
+hand_step(struct hand *h)
+{
+	struct resolver *r = h->owner->resolver;
+	bool busy = false;
 
 	if (h->sender != NULL && inquiry_answer(h->sender) == NULL)
 		return 0;
-	if (h->later != NULL || (h->sender != NULL && sender_step(h, inquiry_answer(h->sender))))
+	if (h->later != NULL || h->mail != NULL)
 		return 1;
-	for (size_t i = h->first; i < h->count && busy < PARTS_MAX; i++) {
+	if (h->sender != NULL) {
+		int answer = sender_step(h, inquiry_answer(h->sender));
+
+		if (answer != 0)
+			return answer;
+	}
+	for (size_t i = h->first; i < h->count; i++) {
 		struct part *p = &h->parts[i];
 
-		if (p->u == NULL && m != NULL && (p->u = unfold_begin(h->owner->resolver, m->env.rcpt[p->index].address)) == NULL)
+		if (p->u == NULL && (h->found > HAND_FOUND || !unfold_room(r, !oldest(h))))
+			break;
+		if (p->u == NULL && (p->u = unfold_begin(r, p->address)) == NULL)
 			return -1;
-		p->over = p->u != NULL && unfold_step(p->u) != FATE_NOT_YET;
-		busy += !p->over;
+		if (!p->over && (p->over = unfold_step(p->u) != FATE_NOT_YET))
+			h->found += p->u->found_count;
+		busy |= !p->over;
 		h->first += i == h->first && p->over;
 	}
-	return h->first == h->count;
+	return h->first == h->count || (h->found > HAND_FOUND && !busy);
 }
 
 /* ---- the message for those who are meant ------------------------------------------------ */
+
+/* Parameters of ours join others, of which the ones that can be missed go when there is
+ * no room. */
+static int
+args_join(struct buf *b, const char *args, const char *ours)
+{
+	static const char *const missed[] = { "ORCPT", "ENVID", "AUTH" };
+	int answer = buf_addf(b, "%s%s%s", args ? args : "", args && *args && *ours ? " " : "", ours);
+
+	for (size_t i = 0; answer == 0 && b->data != NULL && strlen(b->data) > ARGS_OCTETS && i < sizeof missed / sizeof *missed; i++)
+		args_drop(b->data, missed[i]);
+	return answer;
+}
 
 /* One of them, with what he gets of the parameters. */
 static int
 found_take(struct envelope *e, const struct found *f, const char *args)
 {
+	char ours[DOMAIN_MAX + 12];
 	struct buf b = { 0 };
-	int answer = buf_addf(&b, "%s%s%s%s%s", args ? args : "", args && *args && !f->unknown ? " " : "",
-	    f->unknown ? "" : "RESOLVED", f->host ? "=" : "", f->host ? f->host : "");
+	int answer;
 
+	snprintf(ours, sizeof ours, "%s%s%s", f->open ? "" : "RESOLVED", f->host ? "=" : "", f->host ? f->host : "");
+	answer = args_join(&b, args, ours);
 	if (answer == 0)
 		answer = envelope_add(e, f->address, b.data);
 	buf_free(&b);
 	return answer;
 }
 
-/* Does he get the original, or has he it already? */
-static bool
-served(const struct server *s, const struct message *m, const struct found *f)
-{
-	for (size_t i = 0; i < m->env.count && f->host == NULL; i++) {
-		const struct recipient *r = &m->env.rcpt[i];
-
-		if (text_compare(r->address, f->address) == 0 && (r->outcome == RCPT_ACCEPTED ? !r->passed : r->outcome == RCPT_OPEN && !asks(s, r)))
-			return true;
-	}
-	return false;
-}
-
-/* Those behind one recipient join the envelope; and he himself reports, where it is to
- * be told that he was expanded: see policy.c. */
+/* Those behind one recipient join the envelope, but for those who are given it already;
+ * and he himself reports, where it is to be told that he was expanded: see policy.c. */
 static int
-part_take(const struct server *s, const struct message *m, const struct part *p, struct envelope *e, struct envelope *reports)
+part_take(const struct message *m, const struct part *p, struct texts *given, struct envelope *e, struct envelope *reports)
 {
 	const struct recipient *r = &m->env.rcpt[p->index];
 	const struct unfolding *u = p->u;
@@ -192,10 +224,10 @@ part_take(const struct server *s, const struct message *m, const struct part *p,
 	if (reports != e && answer != -1 && args.data != NULL)	/* it has another sender, who did not ask for that */
 		args.data[args.len = 0] = '\0';
 	for (size_t i = 0; i < u->found_count && answer != -1; i++)
-		if (!served(s, m, &u->found[i]))
+		if ((answer = texts_add(given, u->found[i].address)) == 1)
 			answer = found_take(e, &u->found[i], args.data);
 	args.len = 0;
-	if (answer != -1 && success == 1 && (buf_addf(&args, "%s EXPANDED", r->args) == -1 || envelope_add(reports, r->address, args.data) == -1))
+	if (answer != -1 && success == 1 && (args_join(&args, r->args, "EXPANDED") == -1 || envelope_add(reports, r->address, args.data) == -1))
 		answer = -1;
 	buf_free(&args);
 	return answer == -1 ? -1 : 0;
@@ -224,7 +256,7 @@ pass_message(struct vserver *v, struct message *m, struct envelope *e, const cha
 		return -1;
 	n->env = *e;
 	memset(e, 0, sizeof *e);
-	if (envelope_once(&n->env) == -1 || envelope_sender(&n->env, sender, args) == -1 || outcome_pass(v, m, n) == -1) {
+	if (envelope_sender(&n->env, sender, args) == -1 || outcome_pass(v, m, n) == -1) {
 		spool_abandon(v->spool, n);
 		return -1;
 	}
@@ -233,22 +265,33 @@ pass_message(struct vserver *v, struct message *m, struct envelope *e, const cha
 	return 0;
 }
 
-/* Those behind these parts get it; from the owner of a list, or as it is.  -1: the disk
- * would not take it, and they are still open. */
-static int
-pass(struct vserver *v, struct message *m, const struct part *parts, size_t count, const char *owner)
+/* Must a list's message have its owner for a sender?  Nobody answers a null sender. */
+static const char *
+owner_of(const struct message *m, const struct part *p)
 {
+	return *m->env.sender != '\0' ? p->u->owner : NULL;
+}
+
+/* Those behind the first of these parts get it, and those behind the next ones, as far as
+ * an envelope may go and it is from the same sender.  How many that are; those for whom
+ * it could not be written are still open. */
+static size_t
+pass(struct vserver *v, struct message *m, const struct part *parts, size_t count, struct texts *given)
+{
+	static const char *const asked[] = { "RET", "ENVID", "AUTH" };	/* by the author, not by the owner of a list */
 	struct envelope e = { 0 }, reports = { 0 };
-	const char *first = m->env.rcpt[parts->index].address;
-	int answer = 0;
+	const char *first = m->env.rcpt[parts->index].address, *owner = owner_of(m, parts);
+	char *args = m->env.sender_args ? text_copy(m->env.sender_args) : NULL;
+	int answer = m->env.sender_args && args == NULL ? -1 : 0;
+	size_t n = 0;
 
 	for (size_t i = 0; i < m->env.count; i++)
 		m->env.rcpt[i].chosen = false;
-	for (size_t i = 0; i < count && answer == 0; i++)
-		answer = part_take(v->conf, m, &parts[i], &e, owner ? &reports : &e);
-	if (answer == 0 && reports.count > 0)
-		answer = pass_message(v, m, &reports, m->env.sender, m->env.sender_args, first);
-	for (size_t i = 0; i < count; i++) {
+	for (; answer == 0 && n < count && (n == 0 || (owner == NULL && owner_of(m, &parts[n]) == NULL && e.count < MEMBERS_MAX)); n++)
+		answer = part_take(m, &parts[n], given, &e, owner ? &reports : &e);
+	for (size_t i = 0; owner != NULL && i < sizeof asked / sizeof *asked; i++)
+		args_drop(args, asked[i]);
+	for (size_t i = 0; i < n; i++) {
 		struct recipient *r = &m->env.rcpt[parts[i].index];
 
 		if (e.count > 0)
@@ -259,10 +302,15 @@ pass(struct vserver *v, struct message *m, const struct part *parts, size_t coun
 		}
 	}
 	if (answer == 0 && e.count > 0)
-		answer = pass_message(v, m, &e, owner ? owner : m->env.sender, m->env.sender_args, first);
+		answer = pass_message(v, m, &e, owner ? owner : m->env.sender, args, first);
+	for (size_t i = 0; i < m->env.count; i++)
+		m->env.rcpt[i].chosen = false;
+	if (answer == 0 && reports.count > 0)
+		pass_message(v, m, &reports, m->env.sender, m->env.sender_args, first);
+	free(args);
 	envelope_free(&reports);
 	envelope_free(&e);
-	return answer;
+	return n > 0 ? n : 1;
 }
 
 /* ---- all is known ------------------------------------------------------------------------- */
@@ -285,28 +333,22 @@ part_conclude(struct recipient *r, const struct unfolding *u)
 	}
 }
 
-/* Must a list's message have its owner for a sender?  Nobody answers a null sender. */
-static const char *
-owner_of(const struct message *m, const struct part *p)
-{
-	return *m->env.sender != '\0' ? p->u->owner : NULL;
-}
-
-/* Make the messages.  Those without a sender of their own share one, so that nobody gets
- * it twice, as far as an envelope may go. */
+/* Make the messages: nobody gets it twice. */
 static void
-parts_pass(struct vserver *v, struct message *m, struct part *parts, size_t count)
+parts_pass(struct vserver *v, struct message *m, const struct part *parts, size_t count)
 {
-	size_t n;
+	struct texts given = { 0 };
+	int answer = 0;
 
-	for (size_t i = 0; i < count; i += n) {
-		size_t sum = parts[i].u->found_count;
+	for (size_t i = 0; i < m->env.count && answer != -1; i++) {
+		const struct recipient *r = &m->env.rcpt[i];
 
-		for (n = 1; i + n < count && owner_of(m, &parts[i]) == NULL && owner_of(m, &parts[i + n]) == NULL; n++)
-			if ((sum += parts[i + n].u->found_count) > MEMBERS_MAX)
-				break;
-		pass(v, m, parts + i, n, owner_of(m, &parts[i]));
+		if (r->outcome == RCPT_ACCEPTED ? !r->passed : r->outcome == RCPT_OPEN && !asks(v->conf, r))
+			answer = texts_add(&given, r->address);
 	}
+	for (size_t i = 0; i < count && answer != -1; )
+		i += pass(v, m, parts + i, count - i, &given);
+	texts_free(&given);
 }
 
 /* The same from another sender; or all wait, for nobody can say who that is.  False:
@@ -316,7 +358,7 @@ sender_settle(struct hand *h, struct message *m, const struct attempt *a)
 {
 	struct envelope e = { 0 };
 	struct buf args = { 0 };
-	bool good = true, other = h->later == NULL && h->mail != NULL && text_compare(h->mail, m->env.sender) != 0;
+	bool good = true, other = h->mail != NULL;
 	char words[WORDS_SIZE];
 
 	if (h->later == NULL && !other)
@@ -327,7 +369,7 @@ sender_settle(struct hand *h, struct message *m, const struct attempt *a)
 		if ((r->chosen = r->outcome == RCPT_OPEN) && other)
 			good &= envelope_add(&e, r->address, r->args) == 0;
 	}
-	good = other && good && buf_addf(&args, "%s%sRESOLVED", m->env.sender_args ? m->env.sender_args : "", m->env.sender_args ? " " : "") == 0 &&
+	good = other && good && args_join(&args, m->env.sender_args, "RESOLVED") == 0 &&
 	    pass_message(h->owner, m, &e, h->mail, args.data, m->env.sender) == 0;
 	snprintf(words, sizeof words, "%s %.500s", other ? "4.3.0" : "4.4.3", other ? "it could not be written" : h->later);
 	for (size_t i = 0; !good && i < m->env.count; i++)
@@ -340,6 +382,13 @@ sender_settle(struct hand *h, struct message *m, const struct attempt *a)
 	envelope_free(&e);
 	buf_free(&args);
 	return true;
+}
+
+/* Look at it again in a moment; the more wait, the later. */
+static void
+hand_again(struct vserver *v, const struct id *id)
+{
+	spool_wait(v->spool, id, now.wall / 1000 + 1 + (long long)(spool_waiting(v->spool) / HAND_MAX));
 }
 
 /* Act on what is known; true: there is somebody to deliver to. */
@@ -355,10 +404,10 @@ hand_settle(struct hand *h, struct message *m)
 	for (size_t i = 0; i < h->count; i++) {		/* those to be passed on come first in the table */
 		struct part p = h->parts[i];
 
-		if (p.u->fate == FATE_PASSED && m->env.rcpt[p.index].outcome == RCPT_OPEN) {
+		if (p.u != NULL && p.u->fate == FATE_PASSED && m->env.rcpt[p.index].outcome == RCPT_OPEN) {
 			h->parts[i] = h->parts[passed];
 			h->parts[passed++] = p;
-		} else if (p.u->fate == FATE_HERE)
+		} else if (p.u != NULL && p.u->fate == FATE_HERE)
 			m->env.rcpt[p.index].here = true;
 	}
 	parts_pass(h->owner, m, h->parts, passed);
@@ -367,7 +416,7 @@ hand_settle(struct hand *h, struct message *m)
 	for (size_t i = 0; i < h->count; i++) {
 		struct recipient *r = &m->env.rcpt[h->parts[i].index];
 
-		if (r->outcome == RCPT_OPEN)
+		if (r->outcome == RCPT_OPEN && h->parts[i].u != NULL)
 			part_conclude(r, h->parts[i].u);
 		r->chosen |= r->outcome == RCPT_ACCEPTED;
 		deferred |= r->outcome == RCPT_DEFERRED;
@@ -377,6 +426,11 @@ hand_settle(struct hand *h, struct message *m)
 		outcome_conclude(h->owner, m, &a);
 	if (deferred)
 		spool_wait(h->owner->spool, &m->id, a.next);
+	for (size_t i = h->first; i < h->count; i++)	/* there were too many for once */
+		if (h->parts[i].u == NULL)
+			m->env.rcpt[h->parts[i].index].outcome = RCPT_DEFERRED;
+	if (h->first < h->count)
+		hand_again(h->owner, &m->id);
 	for (size_t i = 0; i < m->env.count; i++)
 		m->env.rcpt[i].chosen = false;
 	return envelope_open(&m->env) > 0;
@@ -401,13 +455,6 @@ hand_of(const struct vserver *v, const struct id *id)
 	return h;
 }
 
-/* Look at it again in a moment. */
-static void
-hand_again(struct vserver *v, const struct id *id)
-{
-	spool_wait(v->spool, id, now.wall / 1000 + 1);
-}
-
 bool
 expand_take(struct vserver *v, struct message *m)
 {
@@ -430,7 +477,7 @@ expand_take(struct vserver *v, struct message *m)
 		hand_wait(v, m, sender);
 		return true;
 	}
-	switch (hand_step(h, m)) {
+	switch (hand_step(h)) {
 	case 0:
 		hand_wait(v, m, sender);
 		return true;
@@ -447,48 +494,36 @@ expand_take(struct vserver *v, struct message *m)
 	return !open;
 }
 
-/* Read it again: what is known is about those who were asked about then. */
+/* Are those who were asked about still where they were? */
+static bool
+hand_fits(const struct hand *h, const struct message *m)
+{
+	bool fits = true;
+
+	for (size_t i = 0; i < h->count && fits; i++)
+		fits = h->parts[i].index < m->env.count && strcmp(m->env.rcpt[h->parts[i].index].address, h->parts[i].address) == 0;
+	return fits;
+}
+
+/* Read it again; NULL: nobody is left to deliver to now. */
 static struct message *
 hand_finish(struct hand *h)
 {
 	struct vserver *v = h->owner;
 	struct message *m;
+	bool fits;
 
 	errno = 0;
 	m = spool_take(v->spool, &h->id);
-	if (m == NULL && errno == EAGAIN)
+	fits = m != NULL && hand_fits(h, m);
+	if (m == NULL ? errno == EAGAIN : !fits)
 		hand_again(v, &h->id);
-	for (size_t i = 0; m != NULL && i < h->count; i++)
-		if (h->parts[i].index >= m->env.count) {	/* somebody has put another in its place */
-			hand_again(v, &h->id);
-			spool_release(m);
-			m = NULL;
-		}
-	if (m != NULL && !hand_settle(h, m)) {
+	if (m != NULL && (!fits || !hand_settle(h, m))) {
 		spool_release(m);
 		m = NULL;
 	}
 	hand_free(h);
 	return m;
-}
-
-/* The parts whose turn has come begin. */
-static int
-hand_begin(struct hand *h)
-{
-	struct message *m = NULL;
-	size_t i = h->first, busy = 0;
-	int answer;
-
-	if (h->sender != NULL && inquiry_answer(h->sender) == NULL)
-		return 0;
-	for (; i < h->count && h->parts[i].u != NULL; i++)
-		busy += !h->parts[i].over;
-	if (i < h->count && busy < PARTS_MAX / 2 && (m = spool_take(h->owner->spool, &h->id)) == NULL)
-		return -1;
-	answer = hand_step(h, m);
-	spool_release(m);
-	return answer;
 }
 
 struct message *
@@ -498,7 +533,7 @@ expand_ready(struct vserver *v)
 	struct message *m = NULL;
 
 	for (struct hand *h = hands; h != NULL && m == NULL; h = next) {
-		int answer = h->owner == v ? hand_begin(h) : 0;
+		int answer = h->owner == v ? hand_step(h) : 0;
 
 		next = h->next;
 		if (answer == 1)

@@ -335,8 +335,65 @@ text_hash(const char *s, uint32_t seed)
 	uint32_t h = 2166136261u ^ seed;
 
 	for (; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 16777619u;
+		h = (h ^ (unsigned char)text_lower((unsigned char)*s)) * 16777619u;
 	return h ^ h >> 16;
+}
+
+/* Where it is, or would be. */
+static size_t *
+texts_place(const struct texts *t, const char *text)
+{
+	size_t i = text_hash(text, 0) % t->places;
+
+	while (t->place[i] != 0 && text_compare(t->text[t->place[i] - 1], text) != 0)
+		i = (i + 1) % t->places;
+	return &t->place[i];
+}
+
+static int
+texts_grow(struct texts *t)
+{
+	size_t places = t->places ? 4 * t->places : 16, *old = t->place;
+
+	if (t->count * 2 < t->places)
+		return 0;
+	if ((t->place = memory(NULL, places * sizeof *t->place)) == NULL) {
+		t->place = old;
+		return -1;
+	}
+	memset(t->place, 0, places * sizeof *t->place);
+	t->places = places;
+	free(old);
+	for (size_t i = 0; i < t->count; i++)
+		*texts_place(t, t->text[i]) = i + 1;
+	return 0;
+}
+
+int
+texts_add(struct texts *t, const char *text)
+{
+	char **more;
+	size_t *place;
+
+	if (texts_grow(t) == -1 || (more = grow(t->text, &t->room, t->count, sizeof *more)) == NULL)
+		return -1;
+	t->text = more;
+	if (*(place = texts_place(t, text)) != 0)
+		return 0;
+	if ((t->text[t->count] = text_copy(text)) == NULL)
+		return -1;
+	*place = ++t->count;
+	return 1;
+}
+
+void
+texts_free(struct texts *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->text[i]);
+	free(t->text);
+	free(t->place);
+	memset(t, 0, sizeof *t);
 }
 
 /* ---- ids: time and chance ------------------------------------------------- */

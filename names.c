@@ -136,7 +136,7 @@ find(const void *table, size_t count, size_t each, const char *address)
 const char *
 names_find(const struct names *n, const char *address)
 {
-	const struct listed *found = find(n->who, n->count, sizeof *n->who, address);
+	const struct listed *found = n ? find(n->who, n->count, sizeof *n->who, address) : NULL;
 
 	return found ? found->text : NULL;
 }
@@ -168,7 +168,8 @@ ours(const struct domain *d, const char *address)
 	return d != NULL;
 }
 
-bool
+/* Harmless as the name of a folder? */
+static bool
 names_plain(const char *name, size_t n)
 {
 	size_t i = 0;

@@ -1,13 +1,17 @@
 /*
  * resolve.c - who is behind an address, by the directory.
  *
- * An inquiry is a question about one address.  Equal ones are one, whoever asks:
+ * An inquiry is a question about one address, or about an entry by its DN.  Equal
+ * ones are one, whoever asks:
  *
  *	asked	search; whoever asks waits, and when nobody does it is given up, unless
  *		it was asked ahead
  *	known	an answer, remembered for `cache'; the one longest not asked for
  *		goes when there are too many
  *	later	nobody could say: whoever asked hears it, and it is forgotten
+ *
+ * An address in an alias of our default domain that nobody has is asked about as
+ * one in that.
  *
  * An unfolding goes from an address to all who are meant, by forwarding and by
  * groups in groups.  It has a list of what it has come to (addresses in our
@@ -16,17 +20,18 @@
  *
  *	address	of an alias	its members are come to
  *		that the files know	found
- *		nobody		found as such: he is reported when his turn comes
+ *		nobody		found, but open: he is reported when his turn comes
  *		a person	see person_take
- *		a group		its entry is come to
+ *		a group		it is come to
  *	entry	a person	the same, by his address; without one he is missing
- *		a group		its members are come to, however many answers it takes
+ *		a group		the same
+ *	group			its members are come to, however many answers it takes
  *
  * What is true: a fate holds for the whole.  When anything cannot be said now all
  * of it is asked again later; nobody gets the message from half a group.  What the
  * directory says is checked as everything that strangers say: an address that is
- * none is as good as missing, and where a forwarding address or a host is none
- * mail waits, for it must not go elsewhere.
+ * none is as good as missing; and where a forwarding address or a host is none
+ * his mail waits, and of a group's his alone, for it must not go elsewhere.
  */
 #include "smtpd.h"
 
@@ -41,10 +46,17 @@
 #define ITEMS_MAX    (3 * MEMBERS_MAX)	/* that one unfolding comes to */
 #define MISSING_SHOWN 10	/* of a group, in the log */
 #define ENTRY_ATTRIBUTES 40	/* that are asked for */
+#define ADDRESSES_MAX 500	/* of an entry; those behind them are junk */
+#define UNFOLDINGS_MAX 20	/* under way at a time */
+#define HELD_MAX     (20 * MEMBERS_MAX)	/* who was found, and is held: none but the first goes on */
+
+enum { REFERRED = 10, NO_DN = 34 };	/* of the codes of a result: what is no entry of his */
 
 struct inquiry {
 	struct resolver *resolver;	/* NULL: that is closed */
-	char *address;
+	char *text;			/* an address, or a DN */
+	bool entry;			/* the latter */
+	bool home;			/* of the default domain, instead of an alias of it */
 	struct person person;
 	struct ldap_search *search;	/* asked; else NULL */
 	const struct name *filter;	/* by which */
@@ -68,16 +80,15 @@ struct resolver {
 	long long *counts;
 	struct inquiry *buckets[BUCKETS];
 	struct line asked, known;
+	size_t unfoldings, held;	/* under way; found by all that have not ended */
 };
 
 /* One of the questions of an unfolding. */
 struct probe {
 	size_t item;
-	struct inquiry *inquiry;	/* of an address; else NULL, and */
-	struct ldap_search search;	/* of an entry */
-	struct person person;
-	bool entry;			/* it is there */
-	bool finding;			/* its members are, by member-filter */
+	struct inquiry *inquiry;	/* of an address, or an entry; else NULL, and */
+	struct ldap_search search;	/* of a group's members */
+	bool finding;			/* by member-filter */
 	long from, asked;		/* of a member attribute in parts: where the next one begins, or 0; and this one */
 	char attribute[120];		/* of that */
 };
@@ -90,7 +101,7 @@ person_free(struct person *p)
 	free(p->dn);
 	buf_free(&p->mail);
 	buf_free(&p->forward);
-	buf_free(&p->owner);
+	free(p->owner);
 	free(p->host);
 	free(p->words);
 	memset(p, 0, sizeof *p);
@@ -137,20 +148,37 @@ domain_read(const struct ldap_value *v)
 	return v->n > 1 && v->octets[0] == '@' && domain_valid(v->octets + 1, v->n - 1);
 }
 
-/* The addresses of these attributes join b; true: something there is none. */
+/* Add one that is not there yet; or at the front. */
+static void
+strings_add(struct buf *b, const char *text, bool front)
+{
+	size_t n = strlen(text) + 1, before = b->len;
+
+	if (strings_have(b, text) || buf_add(b, text, n) == -1 || !front)
+		return;
+	memmove(b->data + n, b->data, before);
+	memcpy(b->data, text, n);
+}
+
+/* The addresses of these attributes join b, one that begins with "SMTP:" in capitals
+ * before the others of its attribute, as Active Directory has it; true: something
+ * there is none. */
 static bool
 addresses_read(const struct server *s, const struct ldap_entry *e, const struct name *list, bool domains, struct buf *b)
 {
 	const struct ldap_value *v;
-	bool junk = false;
+	bool junk = false, first = true;
+	size_t count = 0;
 	struct path p;
 
-	for (; list != NULL; list = list->next)
-		for (v = NULL; (v = ldap_value(e, list->text, v)) != NULL; ) {
-			const char *text = domains && domain_read(v) ? v->octets : address_read(s, v, &p) ? p.text : NULL;
-
-			junk |= text == NULL || (!strings_have(b, text) && buf_add(b, text, strlen(text) + 1) == -1);
-		}
+	for (; list != NULL; list = list->next, first &= b->len == 0)
+		for (v = NULL; (v = ldap_value(e, list->text, v)) != NULL && !(junk |= count++ == ADDRESSES_MAX); )
+			if (domains && domain_read(v))
+				strings_add(b, v->octets, false);
+			else if (address_read(s, v, &p))
+				strings_add(b, p.text, first && strncmp(v->octets, "SMTP:", 5) == 0);
+			else
+				junk = true;
 	return junk;
 }
 
@@ -161,12 +189,11 @@ owner_read(struct person *p, const struct server *s, const struct ldap_entry *e)
 	const struct ldap_value *v;
 	struct path path;
 
-	for (const struct name *n = s->naming.owner; n != NULL && p->owner.len == 0; n = n->next)
+	for (const struct name *n = s->naming.owner; n != NULL && p->owner == NULL; n = n->next)
 		if ((v = ldap_value(e, n->text, NULL)) != NULL && strlen(v->octets) == v->n) {
-			if (strchr(v->octets, '=') != NULL)
-				buf_add(&p->owner, v->octets, v->n + 1);
-			else if (address_read(s, v, &path))
-				buf_add(&p->owner, path.text, strlen(path.text) + 1);
+			p->entry = !address_read(s, v, &path);
+			p->owner = p->entry && strchr(v->octets, '=') == NULL ? NULL : text_copy(p->entry ? v->octets : path.text);
+			p->torn |= p->owner == NULL && (!p->entry || strchr(v->octets, '=') != NULL);
 		}
 }
 
@@ -174,15 +201,22 @@ static void
 host_read(struct person *p, const struct server *s, const struct ldap_entry *e)
 {
 	const struct ldap_value *v = NULL;
+	char host[DOMAIN_MAX + 1];
 	struct addr a;
+	size_t n;
 
-	for (const struct name *n = s->naming.host; n != NULL && v == NULL; n = n->next)
-		v = ldap_value(e, n->text, NULL);
-	if (v == NULL || text_compare(v->octets, s->hostname) == 0)
+	for (const struct name *at = s->naming.host; at != NULL && v == NULL; at = at->next)
+		v = ldap_value(e, at->text, NULL);
+	if (v == NULL)
 		return;
-	if (strlen(v->octets) == v->n && v->n < DOMAIN_MAX && (domain_valid(v->octets, v->n) || addr_parse(&a, v->octets, false) == 0))
-		p->host = text_copy(v->octets);
-	p->junk |= p->host == NULL;
+	n = v->n > 1 && v->octets[v->n - 1] == '.' ? v->n - 1 : v->n;	/* "host.example." */
+	snprintf(host, sizeof host, "%.*s", (int)(n < sizeof host ? n : 0), v->octets);
+	if (text_compare(host, s->hostname) == 0)
+		return;
+	if (strlen(host) == n && n < DOMAIN_MAX && (domain_valid(host, n) || addr_parse(&a, host, false) == 0))
+		p->torn |= (p->host = text_copy(host)) == NULL;
+	else
+		p->junk = true;
 }
 
 static void
@@ -191,9 +225,9 @@ person_read(struct person *p, const struct server *s, const struct ldap_entry *e
 	const struct ldap_value *v;
 
 	p->known = KNOWN_PERSON;
-	p->dn = text_copy(e->dn);
+	p->torn = (p->dn = text_copy(e->dn)) == NULL;
 	addresses_read(s, e, s->naming.mail, false, &p->mail);
-	p->junk = addresses_read(s, e, s->naming.forward, true, &p->forward) || p->dn == NULL;
+	p->junk = addresses_read(s, e, s->naming.forward, true, &p->forward);
 	host_read(p, s, e);
 	for (const struct name *n = s->naming.group_class; n != NULL; n = n->next)
 		for (v = NULL; (v = ldap_value(e, "objectClass", v)) != NULL; )
@@ -201,6 +235,19 @@ person_read(struct person *p, const struct server *s, const struct ldap_entry *e
 				p->known = KNOWN_GROUP;
 	if (p->known == KNOWN_GROUP)
 		owner_read(p, s, e);
+	if (p->torn || p->mail.torn || p->forward.torn)
+		person_later(p, "out of memory");
+}
+
+const char *
+person_mailbox(const struct server *s, const struct person *p, const char *address)
+{
+	const char *own = address ? address : p->mail.len > 0 ? p->mail.data : NULL;
+
+	for (size_t at = 0; address != NULL && at < p->mail.len; at += strlen(p->mail.data + at) + 1)
+		if (config_local(s, p->mail.data + at))
+			return p->mail.data + at;
+	return own;
 }
 
 /* What to ask for: what person_read reads, and with `members' those of a group. */
@@ -240,27 +287,13 @@ line_remove(struct line *l, struct inquiry *q)
 	l->count--;
 }
 
-/* As much of it as is good for a hash. */
-#define LOWER_SIZE 1100
-static const char *
-text_lowered(const char *text, char out[LOWER_SIZE])
-{
-	size_t n = 0;
-
-	for (; text[n] != '\0' && n < LOWER_SIZE - 1; n++)
-		out[n] = (char)text_lower((unsigned char)text[n]);
-	out[n] = '\0';
-	return out;
-}
-
 static struct inquiry **
-inquiry_place(struct resolver *r, const char *address)
+inquiry_place(struct resolver *r, const char *text, bool entry)
 {
-	char lower[LOWER_SIZE];
 	struct inquiry **at;
 
-	for (at = &r->buckets[text_hash(text_lowered(address, lower), 0) % BUCKETS]; *at != NULL; at = &(*at)->chain)
-		if (text_compare((*at)->address, address) == 0)
+	for (at = &r->buckets[text_hash(text, entry) % BUCKETS]; *at != NULL; at = &(*at)->chain)
+		if ((*at)->entry == entry && text_compare((*at)->text, text) == 0)
 			break;
 	return at;
 }
@@ -270,7 +303,7 @@ static void
 inquiry_unlink(struct inquiry *q)
 {
 	struct resolver *r = q->resolver;
-	struct inquiry **at = inquiry_place(r, q->address);
+	struct inquiry **at = inquiry_place(r, q->text, q->entry);
 
 	if (*at == q)
 		*at = q->chain;
@@ -287,7 +320,7 @@ inquiry_free(struct inquiry *q)
 		ldap_end(q->search);
 	free(q->search);
 	person_free(&q->person);
-	free(q->address);
+	free(q->text);
 	free(q);
 }
 
@@ -297,34 +330,62 @@ inquiry_ask(struct inquiry *q, const struct name *by)
 	struct resolver *r = q->resolver;
 	const char *attributes[ENTRY_ATTRIBUTES + 1];
 	struct ldap_question what = { .scope = r->server->ldap.scope, .attributes = attributes, .limit = 2 };
-	struct buf filter = { 0 };
+	struct buf filter = { 0 }, home = { 0 };
 
 	attributes_list(&r->server->naming, false, attributes);
 	q->filter = by;
-	q->unasked = schema_filter(&filter, by->text, q->address) == -1 || r->ldap == NULL;
+	if (q->home)
+		q->unasked = buf_addf(&home, "%.*s@%s", (int)(strrchr(q->text, '@') - q->text), q->text, r->server->home->name) == -1;
+	else
+		q->unasked = false;
+	if (q->entry) {
+		what.base = q->text;
+		what.scope = SCOPE_BASE;
+	}
+	q->unasked |= r->ldap == NULL || (q->entry ? buf_addf(&filter, "(objectClass=*)") :
+	    schema_filter(&filter, by->text, q->home && home.data ? home.data : q->text)) == -1;
 	what.filter = filter.data;
 	if (!q->unasked)
 		ldap_begin(q->search, r->ldap, &what);
 	buf_free(&filter);
+	buf_free(&home);
 	r->counts[DIRECTORY_ASKED]++;
+}
+
+/* Nobody is found by this; is there another way to ask? */
+static bool
+inquiry_further(struct inquiry *q)
+{
+	const struct server *s = q->resolver->server;
+	const char *at = q->entry ? NULL : strrchr(q->text, '@');
+
+	if (at != NULL && q->filter->next == NULL && !q->home && text_compare(at + 1, s->home->name) != 0) {
+		q->home = true;
+		inquiry_ask(q, s->naming.filters);
+	} else if (at != NULL && q->filter->next != NULL)
+		inquiry_ask(q, q->filter->next);
+	else
+		return false;
+	return true;
 }
 
 /* A new one; NULL: memory is out. */
 static struct inquiry *
-inquiry_new(struct resolver *r, struct inquiry **at, const char *address)
+inquiry_new(struct resolver *r, struct inquiry **at, const char *text, bool entry)
 {
 	struct inquiry *q = memory(NULL, sizeof *q);
 
 	if (q == NULL)
 		return NULL;
 	memset(q, 0, sizeof *q);
-	if ((q->search = memory(NULL, sizeof *q->search)) == NULL || (q->address = text_copy(address)) == NULL) {
+	if ((q->search = memory(NULL, sizeof *q->search)) == NULL || (q->text = text_copy(text)) == NULL) {
 		free(q->search);
 		free(q);
 		return NULL;
 	}
 	memset(q->search, 0, sizeof *q->search);
 	q->resolver = r;
+	q->entry = entry;
 	*at = q;
 	q->began = now.tick;
 	line_add(&r->asked, q);
@@ -332,20 +393,20 @@ inquiry_new(struct resolver *r, struct inquiry **at, const char *address)
 	return q;
 }
 
-struct inquiry *
-inquiry_begin(struct resolver *r, const char *address)
+static struct inquiry *
+inquiry_of(struct resolver *r, const char *text, bool entry)
 {
-	struct inquiry **at = inquiry_place(r, address), *q = *at;
+	struct inquiry **at = inquiry_place(r, text, entry), *q = *at;
 
 	if (q != NULL && q->search == NULL && q->expires <= now.tick) {
 		inquiry_unlink(q);
 		if (q->users == 0)
 			inquiry_free(q);
-		at = inquiry_place(r, address);
+		at = inquiry_place(r, text, entry);
 		q = NULL;
 	}
 	if (q == NULL)
-		q = r->asked.count < ASKED_MAX ? inquiry_new(r, at, address) : NULL;
+		q = r->asked.count < ASKED_MAX ? inquiry_new(r, at, text, entry) : NULL;
 	else {
 		r->counts[DIRECTORY_CACHED] += !q->ahead;
 		q->ahead = false;
@@ -357,14 +418,20 @@ inquiry_begin(struct resolver *r, const char *address)
 	return q;
 }
 
+struct inquiry *
+inquiry_begin(struct resolver *r, const char *address)
+{
+	return inquiry_of(r, address, false);
+}
+
 /* Past half of what can be under way those who wait come first. */
 void
 inquiry_ahead(struct resolver *r, const char *address)
 {
-	struct inquiry **at = inquiry_place(r, address);
+	struct inquiry **at = inquiry_place(r, address, false);
 	struct inquiry *q;
 
-	if (*at == NULL && r->asked.count < ASKED_MAX / 2 && (q = inquiry_new(r, at, address)) != NULL)
+	if (*at == NULL && r->asked.count < ASKED_MAX / 2 && (q = inquiry_new(r, at, address, false)) != NULL)
 		q->ahead = true;
 }
 
@@ -388,7 +455,7 @@ inquiry_log(const struct inquiry *q)
 	char address[300], dn[300] = "", words[WORDS_SIZE] = "";
 	const struct person *p = &q->person;
 
-	text_safe(address, sizeof address, q->address, strlen(q->address));
+	text_safe(address, sizeof address, q->text, strlen(q->text));
 	if (p->dn != NULL)
 		text_safe(dn, sizeof dn, p->dn, strlen(p->dn));
 	if (p->words != NULL)
@@ -439,12 +506,12 @@ inquiry_step(struct inquiry *q)
 	}
 	if (answer == 0)
 		return;
-	if (answer == -1)
+	if (answer == -1 && q->entry && !q->unasked && (q->search->code == REFERRED || q->search->code == NO_DN))
+		answer = 2;			/* for us it is not there */
+	else if (answer == -1)
 		person_later(&q->person, q->unasked ? "out of memory, or there is no directory any more" : q->search->words);
 	ldap_end(q->search);
-	if (answer == 2 && q->person.known == KNOWN_NOT_YET && q->filter->next != NULL)
-		inquiry_ask(q, q->filter->next);
-	else
+	if (answer != 2 || q->person.known != KNOWN_NOT_YET || !inquiry_further(q))
 		inquiry_settle(q);
 }
 
@@ -490,7 +557,7 @@ resolver_configure(struct resolver *r, const struct server *s)
 	for (struct inquiry *q = r->asked.first; q != NULL; q = q->after) {
 		ldap_end(q->search);
 		person_free(&q->person);
-		q->several = false;
+		q->several = q->home = false;
 	}
 	ldap_close(r->ldap);
 	r->ldap = ldap;
@@ -559,76 +626,33 @@ resolver_doing(const struct resolver *r, char *out, size_t size)
 
 /* ---- what an unfolding comes to ---------------------------------------------------------------- */
 
-/* Where it is, or would be, in the table; whatever its case. */
-static size_t *
-item_place(struct unfolding *u, const char *text)
-{
-	char lower[LOWER_SIZE];
-	size_t i = text_hash(text_lowered(text, lower), 0) % u->places;
-
-	while (u->place[i] != 0 && text_compare(u->items[u->place[i] - 1].text, text) != 0)
-		i = (i + 1) % u->places;
-	return &u->place[i];
-}
-
-static int
-places_grow(struct unfolding *u)
-{
-	size_t places = u->places ? 4 * u->places : 16, *old = u->place;
-
-	if (u->count * 2 < u->places)
-		return 0;
-	if ((u->place = memory(NULL, places * sizeof *u->place)) == NULL) {
-		u->place = old;
-		return -1;
-	}
-	memset(u->place, 0, places * sizeof *u->place);
-	u->places = places;
-	free(old);
-	for (size_t i = 0; i < u->count; i++)
-		if (u->items[i].kind != ITEM_OWNER)	/* who may be a member too */
-			*item_place(u, u->items[i].text) = i + 1;
-	return 0;
-}
-
 /* An address in our domains, or an entry: true, it is new. */
 static bool
 item_add(struct unfolding *u, const char *text, int kind)
 {
 	struct unfold_item *more;
-	char *copy;
-	size_t *place;
+	int answer = 0;
 
-	if (u->count >= ITEMS_MAX)
+	if (u->texts.count >= ITEMS_MAX)
 		u->full = true;
 	if (u->full)
 		return false;
-	if (places_grow(u) == -1 || (more = grow(u->items, &u->room, u->count, sizeof *more)) == NULL) {
+	if ((more = grow(u->items, &u->room, u->texts.count, sizeof *more)) != NULL)
+		u->items = more;
+	if (more == NULL || (answer = texts_add(&u->texts, text)) == -1)
 		u->later = true;
-		return false;
-	}
-	u->items = more;
-	place = item_place(u, text);
-	if (*place != 0 && kind != ITEM_OWNER)
-		return false;
-	if ((copy = text_copy(text)) == NULL) {
-		u->later = true;
-		return false;
-	}
-	u->items[u->count] = (struct unfold_item){ copy, kind, u->at };
-	u->count++;
-	if (kind != ITEM_OWNER)
-		*place = u->count;
-	return true;
+	if (answer == 1)
+		u->items[u->texts.count - 1] = (struct unfold_item){ kind, u->at };
+	return answer == 1;
 }
 
 /* This one is meant. */
 static void
-found_add(struct unfolding *u, const char *address, const char *host, bool unknown)
+found_add(struct unfolding *u, const char *address, const char *host, bool open)
 {
 	size_t most = (size_t)u->resolver->server->naming.size_limit;
 	struct found *more = u->found_count < most ? grow(u->found, &u->found_room, u->found_count, sizeof *more) : NULL;
-	struct found f = { NULL, NULL, unknown };
+	struct found f = { NULL, NULL, open };
 
 	u->full |= u->found_count == most;
 	if (more != NULL) {
@@ -642,6 +666,7 @@ found_add(struct unfolding *u, const char *address, const char *host, bool unkno
 		return;
 	}
 	u->found[u->found_count++] = f;
+	u->resolver->held++;
 }
 
 /* An address it was led to. */
@@ -661,7 +686,7 @@ missing_add(struct unfolding *u, const char *who, const char *why)
 
 	if (u->missing++ < MISSING_SHOWN)
 		log_line("- directory server=\"%s\" address=<%s> left out=\"%s\" reason=\"%s\"", u->resolver->server->name,
-		    text_safe(of, sizeof of, u->items[0].text, strlen(u->items[0].text)), text_safe(safe, sizeof safe, who, strlen(who)), why);
+		    text_safe(of, sizeof of, u->texts.text[0], strlen(u->texts.text[0])), text_safe(safe, sizeof safe, who, strlen(who)), why);
 }
 
 /* A person: his forwarding addresses, his host, or his mailbox here.  He was come
@@ -670,11 +695,16 @@ static void
 person_take(struct unfolding *u, const struct person *p, const char *address)
 {
 	const struct server *s = u->resolver->server;
-	const char *own = address ? address : p->mail.len > 0 ? p->mail.data : NULL, *first = own;
+	const char *own = address ? address : p->mail.len > 0 ? p->mail.data : NULL, *first = p->host ? own : person_mailbox(s, p, address);
 	const struct buf *f = &p->forward;
 
-	if (p->junk || (own == NULL && f->len == 0)) {
-		missing_add(u, p->dn ? p->dn : own ? own : "", p->junk ? "where its mail goes is no address, or no host" : "it has no address");
+	if (own == NULL && (p->junk || f->len == 0)) {
+		missing_add(u, p->dn ? p->dn : "", "it has no address");
+		return;
+	}
+	if (p->junk) {
+		u->later |= !policy_asks(s, own);
+		found_add(u, own, NULL, true);		/* he waits, not those who are in a group with him */
 		return;
 	}
 	for (size_t at = 0; at < f->len; at += strlen(f->data + at) + 1) {
@@ -688,15 +718,12 @@ person_take(struct unfolding *u, const struct person *p, const char *address)
 		if (*to == '@' || strlen(to) > PATH_OCTETS)
 			missing_add(u, to, "it is no address");
 		else if (p->host != NULL || (own != NULL && text_compare(own, to) == 0))
-			found_add(u, to, p->host, false);
+			found_add(u, p->host ? to : first, p->host, false);
 		else
 			address_take(u, to);
 	}
 	if (f->len > 0)
 		return;
-	for (size_t at = 0; p->host == NULL && address != NULL && !strings_have(&p->mail, own) && at < p->mail.len; at += strlen(p->mail.data + at) + 1)
-		if (first == own && config_local(s, p->mail.data + at))
-			first = p->mail.data + at;		/* his mailbox is known by that */
 	if (address == NULL && p->host == NULL && config_local(s, first) && !policy_asks(s, first))
 		address_take(u, first);			/* our files come first */
 	else
@@ -727,16 +754,16 @@ address_begin(struct unfolding *u, const char *address)
 	return alias == 0 && policy_asks(s, address);
 }
 
-/* Ask for an entry, or for one more part of its members. */
+/* Ask for the members of a group, or for one more part of them. */
 static void
-entry_ask(struct unfolding *u, struct probe *b)
+group_ask(struct unfolding *u, struct probe *b)
 {
 	const char *attributes[ENTRY_ATTRIBUTES + 1];
-	struct ldap_question what = { .base = u->items[b->item].text, .scope = SCOPE_BASE, .filter = "(objectClass=*)",
+	struct ldap_question what = { .base = u->texts.text[b->item], .scope = SCOPE_BASE, .filter = "(objectClass=*)",
 	    .attributes = attributes, .limit = 1 };
 	char part[160];
 
-	attributes_list(&u->resolver->server->naming, u->items[b->item].kind == ITEM_ENTRY, attributes);
+	attributes_list(&u->resolver->server->naming, true, attributes);
 	if (b->from > 0) {
 		snprintf(part, sizeof part, "%s;range=%ld-*", b->attribute, b->from);
 		attributes[0] = part;
@@ -759,7 +786,7 @@ members_ask(struct unfolding *u, struct probe *b)
 
 	attributes_list(&s->naming, false, attributes);
 	b->finding = true;
-	u->later |= schema_filter(&filter, s->naming.member_filter, b->person.dn ? b->person.dn : "") == -1;
+	u->later |= schema_filter(&filter, s->naming.member_filter, u->texts.text[b->item]) == -1;
 	what.filter = u->later ? "(!(objectClass=*))" : filter.data;
 	u->resolver->counts[DIRECTORY_ASKED]++;
 	ldap_begin(&b->search, u->resolver->ldap, &what);
@@ -773,7 +800,6 @@ probe_free(struct unfolding *u, size_t i)
 
 	inquiry_end(b->inquiry);
 	ldap_end(&b->search);
-	person_free(&b->person);
 	free(b);
 	u->probes[i] = NULL;
 	u->busy--;
@@ -784,9 +810,11 @@ static void
 item_begin(struct unfolding *u)
 {
 	size_t i = 0, item = u->next++;
+	int kind = u->items[item].kind;
 	struct probe *b;
 
-	if (u->items[item].kind == ITEM_SEEN || (u->items[item].kind == ITEM_ADDRESS && !address_begin(u, u->items[item].text)))
+	u->at = item;
+	if (kind == ITEM_SEEN || (kind == ITEM_ADDRESS && !address_begin(u, u->texts.text[item])))
 		return;
 	while (u->probes[i] != NULL)
 		i++;
@@ -798,34 +826,75 @@ item_begin(struct unfolding *u)
 	b->item = item;
 	u->probes[i] = b;
 	u->busy++;
-	if (u->items[item].kind != ITEM_ADDRESS)
-		entry_ask(u, b);
-	else if ((b->inquiry = inquiry_begin(u->resolver, u->items[item].text)) == NULL) {
+	if (kind == ITEM_GROUP)
+		group_ask(u, b);
+	else if ((b->inquiry = inquiry_of(u->resolver, u->texts.text[item], kind == ITEM_ENTRY)) == NULL) {
 		u->later = true;
 		probe_free(u, i);
 	}
 }
 
-/* An address was asked about. */
+/* Whose mail about the list it is: of one that is all that the address leads to.  One
+ * who is the list himself is none. */
 static void
-address_answered(struct unfolding *u, const char *address, const struct person *p)
+owner_take(struct unfolding *u, const struct person *p)
 {
+	bool alone = u->at + 1 == u->texts.count && u->found_count == 0 && u->busy == 1;
+
+	if (p->owner == NULL || u->owner != NULL || u->owning != NULL || !alone)
+		return;
+	if (p->entry && text_compare(p->owner, p->dn) != 0)
+		u->later |= (u->owning = inquiry_of(u->resolver, p->owner, true)) == NULL;
+	else if (!p->entry && !strings_have(&p->mail, p->owner) && text_compare(p->owner, u->texts.text[0]) != 0)
+		u->later |= (u->owner = text_copy(p->owner)) == NULL;
+}
+
+/* He is an entry.  False: nobody can say yet. */
+static bool
+owner_asked(struct unfolding *u)
+{
+	const struct person *p = u->owning ? inquiry_answer(u->owning) : NULL;
+
+	if (u->owning == NULL || p == NULL)
+		return u->owning == NULL;
+	u->later |= p->known == KNOWN_LATER;
+	if (p->mail.len > 0 && text_compare(p->mail.data, u->texts.text[0]) != 0)
+		u->later |= (u->owner = text_copy(p->mail.data)) == NULL;
+	inquiry_end(u->owning);
+	u->owning = NULL;
+	return true;
+}
+
+/* What was asked about an item is answered: false, and it is a group, which is asked
+ * for its members now. */
+static bool
+item_answered(struct unfolding *u, struct probe *b, const struct person *p)
+{
+	const char *text = u->texts.text[b->item], *address = u->items[b->item].kind == ITEM_ADDRESS ? text : NULL;
+
+	u->known |= p->known == KNOWN_GROUP || p->known == KNOWN_PERSON;
 	switch (p->known) {
 	case KNOWN_GROUP:
 		u->list = true;
-		item_add(u, p->dn ? p->dn : "", ITEM_ENTRY);
+		owner_take(u, p);
+		if (address == NULL)
+			return false;
+		item_add(u, p->dn, ITEM_GROUP);
 		break;
 	case KNOWN_PERSON:
 		person_take(u, p, address);
 		break;
 	case KNOWN_NOBODY:
-		found_add(u, address, NULL, true);
+		if (address != NULL)
+			found_add(u, address, NULL, true);
+		else
+			missing_add(u, text, "there is no such entry");
 		break;
 	default:
 		u->later = true;
 		snprintf(u->words, sizeof u->words, "4.4.3 %.500s", p->words ? p->words : "out of memory");
 	}
-	u->known |= p->known == KNOWN_GROUP || p->known == KNOWN_PERSON;
+	return true;
 }
 
 /* "member;range=0-1499": behind which there are more; else 0. */
@@ -864,7 +933,7 @@ members_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
 		for (v = NULL; (v = ldap_value(e, a->text, v)) != NULL; )
 			if (!address_read(u->resolver->server, v, &p))
 				missing_add(u, v->octets, "it is no address");
-			else if (u->items[by].kind == ITEM_ADDRESS && text_compare(u->items[by].text, p.text) == 0)
+			else if (u->items[by].kind == ITEM_ADDRESS && text_compare(u->texts.text[by], p.text) == 0)
 				found_add(u, p.text, NULL, false);	/* the mailbox behind an alias */
 			else
 				address_take(u, p.text);
@@ -877,92 +946,61 @@ member_take(struct unfolding *u, const struct ldap_entry *e)
 	struct person p = { 0 };
 
 	person_read(&p, u->resolver->server, e);
-	if (item_add(u, e->dn, ITEM_ENTRY) && p.known == KNOWN_PERSON) {
-		u->items[u->count - 1].kind = ITEM_SEEN;
+	u->later |= p.known == KNOWN_LATER;
+	if (item_add(u, e->dn, p.known == KNOWN_GROUP ? ITEM_GROUP : ITEM_SEEN) && p.known == KNOWN_PERSON)
 		person_take(u, &p, NULL);
-	}
 	person_free(&p);
 }
 
-/* Whose mail about the list it is. */
-static void
-owner_take(struct unfolding *u, const struct person *p)
-{
-	const char *owner = p->owner.data;
-
-	if (p->owner.len == 0 || u->owner != NULL || u->items[0].kind != ITEM_ADDRESS)
-		return;
-	if (strchr(owner, '=') != NULL)
-		item_add(u, owner, ITEM_OWNER);
-	else
-		u->owner = text_copy(owner);
-}
-
-/* An entry was asked for, and this is it, or one more part of it. */
-static void
-entry_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
-{
-	const struct server *s = u->resolver->server;
-	bool owner = u->items[b->item].kind == ITEM_OWNER;
-
-	if (!b->entry)
-		person_read(&b->person, s, e);
-	if (!b->entry && !owner && b->person.known == KNOWN_PERSON)
-		person_take(u, &b->person, NULL);
-	if (!b->entry && !owner && b->person.known == KNOWN_GROUP && b->item == 1)
-		owner_take(u, &b->person);
-	if (!b->entry && owner && u->owner == NULL && b->person.mail.len > 0)
-		u->owner = text_copy(b->person.mail.data);
-	b->entry = true;
-	if (b->person.known == KNOWN_GROUP && !owner) {
-		u->list = true;
-		members_take(u, b, e);
-	}
-}
-
-/* Is it a group, and may there be members that it does not name? */
+/* An answer about the members of a group has ended: -1 it failed, else 2.  True: there
+ * is another to wait for. */
 static bool
-finds_members(const struct unfolding *u, const struct probe *b)
+group_further(struct unfolding *u, struct probe *b, int answer)
 {
-	return u->resolver->server->naming.member_filter != NULL && u->items[b->item].kind == ITEM_ENTRY && b->person.known == KNOWN_GROUP && !u->full;
+	struct resolver *r = u->resolver;
+
+	if (answer == -1 && !b->search.temporary && b->search.code == 0)
+		u->full = true;			/* it is too large to be said */
+	else if (answer == -1) {
+		u->later = true;
+		snprintf(u->words, sizeof u->words, "4.4.3 %.500s", b->search.words);
+	}
+	r->counts[DIRECTORY_FAILED] += answer == -1;
+	ldap_end(&b->search);
+	if (answer == -1 || u->full || (b->from == 0 && (b->finding || r->server->naming.member_filter == NULL)))
+		return false;
+	if (b->from > 0)
+		group_ask(u, b);
+	else
+		members_ask(u, b);
+	return true;
 }
 
 /* Is this one over? */
 static bool
 probe_step(struct unfolding *u, struct probe *b)
 {
-	const struct unfold_item *item = &u->items[b->item];
 	struct ldap_entry *e;
 	int answer;
 
 	u->at = b->item;
 	if (b->inquiry != NULL) {
-		if (inquiry_answer(b->inquiry) == NULL)
-			return false;
-		address_answered(u, item->text, inquiry_answer(b->inquiry));
-		return true;
+		const struct person *p = inquiry_answer(b->inquiry);
+
+		if (p == NULL || item_answered(u, b, p))
+			return p != NULL;
+		inquiry_end(b->inquiry);
+		b->inquiry = NULL;
+		group_ask(u, b);
 	}
 	while ((answer = ldap_next(&b->search, &e)) == 1) {
 		if (b->finding)
 			member_take(u, e);
 		else
-			entry_take(u, b, e);
+			members_take(u, b, e);
 		ldap_entry_free(e);
 	}
-	if (answer == -1) {
-		u->later = true;
-		snprintf(u->words, sizeof u->words, "4.4.3 %.500s", b->search.words);
-	} else if (answer == 2 && b->from > 0 && !u->full) {
-		ldap_end(&b->search);
-		entry_ask(u, b);
-		return false;
-	} else if (answer == 2 && !b->finding && finds_members(u, b)) {
-		ldap_end(&b->search);
-		members_ask(u, b);
-		return false;
-	} else if (answer == 2 && !b->entry && u->items[b->item].kind == ITEM_ENTRY)
-		missing_add(u, u->items[b->item].text, "there is no such entry");
-	return answer != 0;
+	return answer != 0 && !group_further(u, b, answer);
 }
 
 /* ---- the end of an unfolding ------------------------------------------------------------------------- */
@@ -976,25 +1014,57 @@ fate_is(struct unfolding *u, enum fate fate, const char *words)
 }
 
 static enum fate
-unfold_over(struct unfolding *u)
+unfold_fate(struct unfolding *u)
 {
 	const struct found *f = u->found;
+	bool himself = u->found_count == 1 && !u->list && f->host == NULL && text_compare(f->address, u->texts.text[0]) == 0;
 
 	if (u->later)
 		return fate_is(u, FATE_LATER, *u->words ? NULL : "4.4.3 the directory cannot be asked now");
 	if (u->full)
 		return fate_is(u, FATE_FAILED, "5.2.4 it stands for more recipients than are allowed");
-	if (!u->known && u->found_count == 1 && f->unknown)
+	if (!u->known && u->found_count == 1 && f->open)
 		return fate_is(u, FATE_NOBODY, "5.1.1 nobody of this name lives here");
 	if (u->found_count == 0 && u->list)
 		return fate_is(u, FATE_FAILED, "5.2.4 the group has no member with an address");
-	if (u->found_count == 0 && u->missing > 0)
+	if ((himself && f->open) || (u->found_count == 0 && u->missing > 0))
 		return fate_is(u, FATE_LATER, "4.3.5 the directory does not say where this mail goes: the forwarding address, or host, in its entry is none");
 	if (u->found_count == 0)
 		return fate_is(u, FATE_FAILED, "5.4.6 the forwarding addresses in the directory go round in circles");
-	if (u->found_count == 1 && !u->list && f->host == NULL && !f->unknown && text_compare(f->address, u->items[0].text) == 0)
-		return fate_is(u, FATE_HERE, NULL);
-	return fate_is(u, FATE_PASSED, NULL);
+	return fate_is(u, himself ? FATE_HERE : FATE_PASSED, NULL);
+}
+
+/* All but who was found goes. */
+static void
+unfold_clear(struct unfolding *u)
+{
+	for (size_t i = 0; i < PROBES; i++)
+		if (u->probes[i] != NULL)
+			probe_free(u, i);
+	inquiry_end(u->owning);
+	u->owning = NULL;
+	texts_free(&u->texts);
+	free(u->items);
+	u->items = NULL;
+	u->room = 0;
+}
+
+static enum fate
+unfold_over(struct unfolding *u)
+{
+	unfold_fate(u);
+	if (u->missing > MISSING_SHOWN)
+		log_line("- directory server=\"%s\" address=<%s> left out=%ld in all", u->resolver->server->name,
+		    text_shown(u->texts.text[0]), u->missing);
+	unfold_clear(u);
+	u->resolver->unfoldings--;
+	return u->fate;
+}
+
+bool
+unfold_room(const struct resolver *r, bool held)
+{
+	return r->unfoldings < UNFOLDINGS_MAX && (r->held < HELD_MAX || !held);
 }
 
 struct unfolding *
@@ -1006,6 +1076,7 @@ unfold_begin(struct resolver *r, const char *address)
 		return NULL;
 	memset(u, 0, sizeof *u);
 	u->resolver = r;
+	r->unfoldings++;
 	if (item_add(u, address, ITEM_ADDRESS))
 		return u;
 	unfold_end(u);
@@ -1026,13 +1097,10 @@ unfold_step(struct unfolding *u)
 				probe_free(u, i);
 				goes_on = true;
 			}
-		for (; u->busy < PROBES && u->next < u->count && !u->later && !u->full; goes_on = true)
+		for (; u->busy < PROBES && u->next < u->texts.count && !u->later && !u->full; goes_on = true)
 			item_begin(u);
 	} while (goes_on && !u->later && !u->full);
-	for (size_t i = 0; i < PROBES && (u->later || u->full); i++)
-		if (u->probes[i] != NULL)
-			probe_free(u, i);
-	return u->busy > 0 ? FATE_NOT_YET : unfold_over(u);
+	return !u->later && !u->full && (u->busy > 0 || !owner_asked(u)) ? FATE_NOT_YET : unfold_over(u);
 }
 
 void
@@ -1040,17 +1108,13 @@ unfold_end(struct unfolding *u)
 {
 	if (u == NULL)
 		return;
-	for (size_t i = 0; i < PROBES; i++)
-		if (u->probes[i] != NULL)
-			probe_free(u, i);
-	for (size_t i = 0; i < u->count; i++)
-		free(u->items[i].text);
+	unfold_clear(u);
+	u->resolver->unfoldings -= u->fate == FATE_NOT_YET;
+	u->resolver->held -= u->found_count;
 	for (size_t i = 0; i < u->found_count; i++) {
 		free(u->found[i].address);
 		free(u->found[i].host);
 	}
-	free(u->items);
-	free(u->place);
 	free(u->found);
 	free(u->owner);
 	free(u);

@@ -366,7 +366,7 @@ asking_answered(struct session *s)
 		reply(s, R_DIRECTORY_LATER, a->address ? a->address : "");
 	else if (p->known == KNOWN_NOBODY)
 		reply(s, R_NOBODY, a->address);
-	else if (p->known == KNOWN_PERSON && p->host == NULL && p->forward.len == 0 && !drop_quota(s->owner, a->address))
+	else if (p->known == KNOWN_PERSON && p->host == NULL && p->forward.len == 0 && !drop_quota(s->owner, person_mailbox(s->conf, p, a->address)))
 		reply(s, R_QUOTA, a->address);
 	else
 		recipient_take(s, a->address, a->args);

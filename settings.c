@@ -27,7 +27,7 @@ const char *const extension_name[EXT_COUNT] = {
 
 const struct schema schemas[] = {
 	{ "active-directory", "(|(proxyAddresses=smtp:%s)(mail=%s))",
-	  "mail", "targetAddress", "", "member", "", "managedBy", "group", "ad" },
+	  "mail proxyAddresses", "targetAddress", "", "member", "", "managedBy", "group", "ad" },
 	{ "exchange", "(|(rfc822Mailbox=%s)(otherMailbox=smtp$%s)(mail=%s))",
 	  "rfc822Mailbox mail", "targetAddress", "", "member", "", "owner", "groupOfNames distributionList", "cn=%u,%b" },
 	{ "site-server", "(mail=%s)",
@@ -342,7 +342,7 @@ const struct setting settings[] = {
 	{ LDAP, NAMES, "mail-attribute", S(naming.mail), "", 0, 0, NULL,
 	  "not in the model",
 	  "Attributes with the addresses of an entry, the first one before the others. 'none', here and below, is for no attribute. "
-	  "Mail to another address of his that the filter finds goes to his first one in our domains, so that he has one mailbox." },
+	  "Mail to any address of his goes to his first one in our domains, so that he has one mailbox." },
 	{ LDAP, NAMES, "forward-attribute", S(naming.forward), "", 0, 0, NULL,
 	  "not in the model",
 	  "Attributes with the addresses to which his mail goes instead; one of them may be his own. "

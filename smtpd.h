@@ -179,6 +179,14 @@ struct rdns {
 	struct buf names;	/* as in struct client */
 };
 
+/* ---- texts, each once, whatever their case ------------------------------------ */
+
+struct texts {
+	char **text;		/* in the order they came */
+	size_t count, room;
+	size_t *place, places;	/* of them, by their hash, plus one */
+};
+
 /* ---- a question to a directory ----------------------------------------------- */
 
 /* One value of an entry, by the attribute that has it. */
@@ -712,9 +720,11 @@ enum known { KNOWN_NOT_YET, KNOWN_LATER, KNOWN_NOBODY, KNOWN_PERSON, KNOWN_GROUP
 struct person {
 	enum known known;
 	char *dn;		/* his entry; or NULL */
-	struct buf mail, forward, owner;	/* addresses; an owner may be an entry */
-	char *host;		/* or NULL */
+	struct buf mail, forward;	/* addresses */
+	char *host, *owner;	/* or NULL */
+	bool entry;		/* the owner is one, by its DN; else an address */
 	bool junk;		/* there is a forward, or a host, that is none */
+	bool torn;		/* memory was out */
 	char *words;		/* KNOWN_LATER: why */
 };
 
@@ -731,7 +741,8 @@ enum fate {
 /* Somebody who is meant in the end. */
 struct found {
 	char *address, *host;	/* the host, or NULL */
-	bool unknown;		/* in a domain of ours, and nobody knows him */
+	bool open;		/* to be asked about when his turn comes: nobody knows
+				 * him now, or where his mail goes */
 };
 
 struct resolver;		/* a server's questions to its directory; resolve.c only */
@@ -741,24 +752,24 @@ struct probe;			/* one, about whatever an unfolding comes to; resolve.c only */
 #define PROBES 16		/* that one unfolding has under way */
 
 struct unfold_item {
-	char *text;
-	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_SEEN, ITEM_OWNER } kind;	/* SEEN: an entry, and all is known of it */
+	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_GROUP, ITEM_SEEN } kind;	/* SEEN: an entry of which all is known */
 	size_t by;		/* the item it was come to by */
 };
 
 /* From an address to those who are meant: see resolve.c. */
 struct unfolding {
 	struct resolver *resolver;
-	struct unfold_item *items;	/* what it has come to; from `next' on not yet looked at */
-	size_t count, room, next;
-	size_t *place, places;	/* of items, by their hash, plus one */
+	struct texts texts;	/* what it has come to; from `next' on not yet looked at; and of each */
+	struct unfold_item *items;
+	size_t room, next;
 	struct probe *probes[PROBES];
 	size_t busy, at;	/* at: the item that is looked at */
 	struct found *found;
 	size_t found_count, found_room;
 	long missing;		/* members without an address */
 	bool list, known, later, full;
-	char *owner;		/* of the list, or NULL */
+	struct inquiry *owning;	/* who owns the list is asked about; or NULL */
+	char *owner;		/* his address; or NULL */
 	enum fate fate;
 	char words[WORDS_SIZE];
 };
@@ -1088,7 +1099,10 @@ void text_wrapped(const char *first, const char *prefix, const char *text);
 int text_compare(const char *a, const char *b);
 bool text_prefix(const char *s, const char *prefix);
 int text_lower(int c);
-uint32_t text_hash(const char *s, uint32_t seed);	/* FNV-1a, folded */
+uint32_t text_hash(const char *s, uint32_t seed);	/* FNV-1a, folded; of any case the same */
+/* 1 it is new, and the last one; 0 it is there, -1 memory is out. */
+int texts_add(struct texts *t, const char *text);
+void texts_free(struct texts *t);		/* idempotent, on a zeroed one too */
 /* A number of octets, at most UNLIMITED, *end behind its digits; -1: none. */
 long long text_octets(const char *text, const char **end);
 
@@ -1584,7 +1598,6 @@ void names_free(struct names *n);		/* idempotent on NULL */
 const char *names_find(const struct names *n, const char *address);
 const struct alias *names_alias(const struct names *n, const char *address);
 bool names_postmaster(const char *address);	/* RFC 5321 4.5.1: he is always there */
-bool names_plain(const char *name, size_t n);	/* harmless as the name of a folder */
 
 /* ---- schema.c: how directories name people ---------------------------------------- */
 
@@ -1862,10 +1875,15 @@ void resolver_doing(const struct resolver *r, char *out, size_t size);
 struct inquiry *inquiry_begin(struct resolver *r, const char *address);
 /* Soon somebody will ask about it. */
 void inquiry_ahead(struct resolver *r, const char *address);
+/* Under which of his addresses a person has his mailbox, who was asked about by this
+ * one; NULL: by his entry.  NULL: he has none. */
+const char *person_mailbox(const struct server *s, const struct person *p, const char *address);
 /* NULL: not yet; good until it is ended. */
 const struct person *inquiry_answer(const struct inquiry *q);
 void inquiry_end(struct inquiry *q);		/* idempotent on NULL */
 
+/* Is there room for one more?  Those that are over count as long as they are held. */
+bool unfold_room(const struct resolver *r, bool held);
 /* Whoever is behind this address.  NULL: memory is out. */
 struct unfolding *unfold_begin(struct resolver *r, const char *address);
 /* Go on as far as that goes now; see fate. */

@@ -92,6 +92,8 @@ ask_directory(struct question *q)
 			die(EX_OSERR, "out of memory");
 		row(f == s->naming.filters ? where : NULL, "%s%s", f == s->naming.filters ? "" : "or else ", filter.data);
 	}
+	if (text_compare(q->to.domain, s->home->name) != 0)
+		row(NULL, "or else the same with the address in %s", s->home->name);
 	p = inquiry_wait(i);
 	r = p->known == KNOWN_LATER ? R_DIRECTORY_LATER : p->known == KNOWN_NOBODY ? R_NOBODY : R_RECIPIENT;
 	if (p->known == KNOWN_LATER)
@@ -161,7 +163,7 @@ print_found(const struct question *q)
 	row(NULL, "would be passed on to %lu %s", (unsigned long)u->found_count, u->found_count == 1 ? "address" : "addresses");
 	for (size_t i = 0; i < u->found_count && i < FOUND_SHOWN; i++)
 		row(NULL, "    %s%s%s%s", u->found[i].address, u->found[i].host ? " at the host " : "", u->found[i].host ? u->found[i].host : "",
-		    u->found[i].unknown ? ", whom nobody knows" : "");
+		    u->found[i].open ? ", about whom is asked again" : "");
 	if (u->found_count > FOUND_SHOWN)
 		row(NULL, "    and others");
 	if (u->missing > 0)

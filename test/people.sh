@@ -310,7 +310,7 @@ is "$(here)| $(there)" 'names@example.org person@example.org | f@far.example ' '
 begin active-directory 'cache 1h 1h'
 is "$(rcpt jo@example.org jo@example.org no@example.org no@example.org no@example.org)" '250 2.1.5 250 2.1.5 550 5.1.1 550 5.1.1 550 5.1.1 '
 is "$(count 'lookups_total.*question') $(count 'lookups_total.*cache')" '2 3' 'asked once'
-"$SMTPD" -f conf why a@client.test staff@example.net >said && fail 'why: nobody'
+"$SMTPD" -f conf why a@client.test nobody@example.net >said && fail 'why: nobody'
 grep -q 'the directory has no such entry' said || { cat said; fail 'why does not say that there is none'; }
 "$SMTPD" -f conf why a@client.test staff@example.org >said || fail 'why: staff'
 for i in "(proxyAddresses=smtp:staff@example.org)(mail=staff@example.org)" "a group: cn=Staff,$base" 'passed on to 4 addresses' ' Away@far.example' \

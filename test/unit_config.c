@@ -190,7 +190,7 @@ static const struct { const char *file, *said; } mistakes[] = {
 	{ SERVER "domain here.example default { drop maildir:M/%u/%u }\n}\n", "c.conf:2: drop: 'M/%u/%u': one %u can stand in it, *\n" },
 	{ SERVER "domain here.example default { drop maildir:%u; recipients r }\n}\n", "c.conf:2: drop: %u is a folder's whole name, *\nc.conf:2: r: No such *\n" },
 	{ SERVER "domain here.example default { drop maildir:M/u-%u }\n}\n", "c.conf:2: drop: %u is a folder's whole name, *\n" },
-	{ SERVER "domain here.example default { drop maildir:M/%u }\n}\n", "c.conf:2: drop: %u needs 'recipients FILE', *\n" },
+	{ SERVER "domain here.example default { drop maildir:M/%u }\n}\n", "c.conf:2: drop: %u needs 'recipients FILE' or ldap-routing, *\n" },
 	{ SERVER "domain here.example default { drop maildir: }\n}\n", "c.conf:2: drop: 'maildir:' wants a folder\n" },
 	{ SERVER "domain here.example default { drop maildir:Queue/new }\n}\n", "c.conf:2: drop: 'Queue/new' would lie in Queue, *\n" },
 	{ SERVER "domain here.example default { recipients none; aliases none }\n}\n", "c.conf:2: none: No such *\nc.conf:2: none: No such *\n" },
