@@ -1,7 +1,7 @@
 /*
  * bulk - a client that sends a list of messages, and knows what it was promised.
  *
- *     bulk [-c SESSIONS] [-r RATE] PORT <LIST      to 127.0.0.1, over so many connections (20), so many a second (all)
+ *     bulk [-t] [-c SESSIONS] [-r RATE] PORT <LIST      to 127.0.0.1, over so many connections (20), so many a second (all)
  *
  * A line of LIST is a message: TOKEN SENDER RECIPIENT ... It is sent, on new connections if need be, until there is a
  * reply of 250 to its final dot; then there is a line for each recipient on standard output:
@@ -12,7 +12,8 @@
  * lines begin with `doubtful', and it is sent again with a `+' behind its token, as another one. The token is in the
  * field X-Token, the subject, and each line, whose dots may stand before it; X-Sum has the number of octets and the
  * FNV-1a hash of the body. Each twentieth message is large.
- * Ends with 0 when all is promised; with 1 when there was a wrong reply other than 421.
+ * Ends with 0 when all is promised; with 1 when there was a wrong reply other than 421, or with -t 451 to a recipient:
+ * then the whole message is tried again.
  */
 #define _POSIX_C_SOURCE 200809L
 
@@ -57,7 +58,7 @@ static struct session {
 
 static long session_count = 20, sent;
 static double rate, began;
-static int failed, refused;
+static int failed, refused, temporary;
 static struct sockaddr_in server;
 
 static double
@@ -240,7 +241,7 @@ session_line(struct session *s)
 		session_advance(s);
 		return;
 	}
-	if (atoi(s->reply) != 421) {
+	if (atoi(s->reply) != 421 && !(temporary && s->stage == RCPT && atoi(s->reply) == 451)) {
 		fprintf(stderr, "bulk: stage %d: %s: %s\n", (int)s->stage, s->reply, s->line != NULL ? s->line : "");
 		failed = 1;
 	}
@@ -329,10 +330,11 @@ main(int argc, char **argv)
 {
 	int c;
 
-	while ((c = getopt(argc, argv, "c:r:")) != -1)
+	while ((c = getopt(argc, argv, "c:r:t")) != -1)
 		switch (c) {
 		case 'c': session_count = atol(optarg); break;
 		case 'r': rate = atof(optarg); break;
+		case 't': temporary = 1; break;
 		default:  return 64;
 		}
 	if (optind + 1 != argc || session_count < 1 || session_count > SESSIONS_MAX)
