@@ -34,9 +34,12 @@ slapadd -q -f slapd.conf -l ldif >slapadd.log 2>&1 || { cat slapadd.log; fail sl
 
 directory_starts() { spawn slapd slapd -d 0 -f slapd.conf -h "ldap://127.0.0.1:$port/"; }
 directory_dies() { end slapd KILL 10; }
+directory_starts
 if [ $tls = yes ]; then
-	underload "server ldap://127.0.0.1:$port; start-tls yes; ca-file ca.pem"
+	begin "server ldap://127.0.0.1:$port; start-tls yes; ca-file ca.pem"
 else
-	underload "server ldap://127.0.0.1:$port"
+	begin "server ldap://127.0.0.1:$port"
 fi
+underload
+stop_server
 end slapd TERM 10
