@@ -458,20 +458,19 @@ dest_keeps(const struct destination *d, const struct id *id)
 
 /* The destination of this recipient, or NULL. */
 static const struct destination *
-dest_of(const struct vserver *v, const char *address)
+dest_of(const struct vserver *v, const struct recipient *r)
 {
 	char name[DOMAIN_MAX + 1];
-	struct recipient r = { .address = (char *)(uintptr_t)address };
 
-	return config_local(v->conf, address) ? NULL : *dest_place(v, route_name(v->conf, &r, name));
+	return route_local(v->conf, r) ? NULL : *dest_place(v, route_name(v->conf, r, name));
 }
 
 const struct domain *
-dests_hold(const struct vserver *v, const struct id *id, const char *address)
+dests_hold(const struct vserver *v, const struct id *id, const struct recipient *r)
 {
-	const struct destination *d = dest_of(v, address);
+	const struct destination *d = dest_of(v, r);
 
-	return d == NULL || dest_keeps(d, id) ? route_held(v->conf, address) : NULL;
+	return d == NULL || dest_keeps(d, id) ? route_held(v->conf, r->address) : NULL;
 }
 
 bool
@@ -480,15 +479,15 @@ dests_keep(const struct vserver *v, const struct id *id, const struct envelope *
 	size_t kept = 0;
 
 	for (size_t i = 0; i < e->count; i++)
-		if (e->rcpt[i].outcome == RCPT_OPEN && dests_hold(v, id, e->rcpt[i].address) != NULL)
+		if (e->rcpt[i].outcome == RCPT_OPEN && dests_hold(v, id, &e->rcpt[i]) != NULL)
 			kept++;
 	return kept > 0 && kept == envelope_open(e);
 }
 
 const char *
-dests_words(const struct vserver *v, const char *address)
+dests_words(const struct vserver *v, const struct recipient *r)
 {
-	const struct destination *d = dest_of(v, address);
+	const struct destination *d = dest_of(v, r);
 
 	return d != NULL && d->words != NULL ? d->words : "";
 }

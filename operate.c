@@ -447,7 +447,7 @@ why_here(const struct request *r, const struct entry *e, char words[WORDS_SIZE])
 {
 	static const char aside[] = "This message was set aside: ";
 
-	if (r->folder == BADMAIL && text_prefix(entry_words(e, r->v->conf, "", words), aside))
+	if (r->folder == BADMAIL && text_prefix(entry_words(e, r->v->conf, NULL, words), aside))
 		return words + strlen(aside);
 	return e->why != NULL ? e->why : "";
 }
@@ -456,15 +456,15 @@ why_here(const struct request *r, const struct entry *e, char words[WORDS_SIZE])
 static const char *
 why_open(const struct request *r, const struct entry *e, const struct recipient *to, char words[WORDS_SIZE])
 {
-	const struct domain *row = dests_hold(r->v, &e->id, to->address);
+	const struct domain *row = dests_hold(r->v, &e->id, to);
 	char asked[ASKED_SIZE];
 
 	if (to->outcome != RCPT_OPEN || r->folder == BADMAIL)
 		*words = '\0';
 	else if (row != NULL)
 		snprintf(words, WORDS_SIZE, "held until %s", route_asked(row, asked));
-	else if (*entry_words(e, r->v->conf, to->address, words) == '\0')
-		snprintf(words, WORDS_SIZE, "%s", dests_words(r->v, to->address));
+	else if (*entry_words(e, r->v->conf, to, words) == '\0')
+		snprintf(words, WORDS_SIZE, "%s", dests_words(r->v, to));
 	return words;
 }
 
@@ -531,12 +531,12 @@ timeline_held(struct request *r, const struct entry *e, bool *local)
 
 	*local = true;
 	for (size_t i = 0; i < e->env.count; i++) {
-		const char *address = e->env.rcpt[i].address;
+		const struct recipient *to = &e->env.rcpt[i];
 
-		if (e->env.rcpt[i].outcome != RCPT_OPEN)
+		if (to->outcome != RCPT_OPEN)
 			continue;
-		*local &= config_local(r->v->conf, address);
-		row = dests_hold(r->v, &e->id, address);
+		*local &= route_local(r->v->conf, to);
+		row = dests_hold(r->v, &e->id, to);
 		others |= row == NULL;
 		if (row != NULL && row != last) {
 			snprintf(text, sizeof text, "it waits until %s", route_asked(row, asked));

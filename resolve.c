@@ -47,6 +47,7 @@
 #define MISSING_SHOWN 10	/* of a group, in the log */
 #define ENTRY_ATTRIBUTES 40	/* that are asked for */
 #define ADDRESSES_MAX 500	/* of an entry; those behind them are junk */
+#define UNSAID_QUIET  60000	/* ms, between two lines about those whom nobody could say */
 #define UNFOLDINGS_MAX 20	/* under way at a time */
 #define HELD_MAX     (20 * MEMBERS_MAX)	/* who was found, and is held: none but the first goes on */
 
@@ -81,6 +82,7 @@ struct resolver {
 	struct inquiry *buckets[BUCKETS];
 	struct line asked, known;
 	size_t unfoldings, held;	/* under way; found by all that have not ended */
+	msec quiet;			/* until this tick nothing more is said of what nobody could say */
 };
 
 /* One of the questions of an unfolding. */
@@ -463,9 +465,10 @@ inquiry_log(const struct inquiry *q)
 	if (p->known != KNOWN_LATER)
 		log_detail("- directory server=\"%s\" address=<%s> answer=%s entry=\"%s\" ms=%lld", q->resolver->server->name, address,
 		    word[p->known], dn, now.tick - q->began);
-	else if (q->several)
+	else if (q->several || q->resolver->quiet <= now.tick) {
 		log_line("- directory server=\"%s\" address=<%s> reason=\"%s\"", q->resolver->server->name, address, words);
-	else
+		q->resolver->quiet = now.tick + UNSAID_QUIET;
+	} else
 		log_detail("- directory server=\"%s\" address=<%s> answer=%s ms=%lld reason=\"%s\"", q->resolver->server->name, address,
 		    word[p->known], now.tick - q->began, words);
 }

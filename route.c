@@ -135,10 +135,12 @@ route_failed(struct route *r, bool permanent, const char *format, ...)
 {
 	va_list ap;
 
-	r->permanent &= permanent && (!named(r) || strncmp(format, "5.4.6", 5) == 0);
+	r->permanent &= permanent && (!named(r) || (!r->own.direct && strncmp(format, "5.4.6", 5) == 0));
 	va_start(ap, format);
 	vsnprintf(r->words, sizeof r->words, format, ap);
 	va_end(ap);
+	if (r->own.direct && r->words[0] == '5')
+		r->words[0] = '4';		/* the directory can be mended */
 	log_detail("- no route: %s", r->words);
 	r->addr++;
 }

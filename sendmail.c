@@ -516,7 +516,7 @@ entry_print(const struct entry *e, bool held, bool active, const struct server *
 
 		if (r->outcome != RCPT_OPEN)
 			continue;
-		entry_words(e, s, r->address, words);
+		entry_words(e, s, r, words);
 		if (strcmp(words, last) != 0) {
 			memcpy(last, words, sizeof last);
 			text_safe(safe, sizeof safe, *words ? words : "reason unavailable", strlen(*words ? words : "reason unavailable"));
@@ -551,7 +551,7 @@ entry_json(const struct entry *e, bool held, bool active, const struct server *s
 			continue;
 		buf_addf(&b, "%s{\"address\": ", comma);
 		json_text(&b, e->env.rcpt[i].address);
-		if (*entry_words(e, s, e->env.rcpt[i].address, words) != '\0') {
+		if (*entry_words(e, s, &e->env.rcpt[i], words) != '\0') {
 			buf_addf(&b, ", \"delay_reason\": ");
 			json_text(&b, words);
 		}

@@ -1680,8 +1680,8 @@ int view_fill(struct view *v, long most);
 int view_next(struct view *v, struct entry *e);
 void view_close(struct view *v);
 void entry_free(struct entry *e);
-/* Why this open recipient has not got it yet, by the note; or "". */
-const char *entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE]);
+/* Why this open recipient, or with NULL anybody, has not got it yet, by the note; or "". */
+const char *entry_words(const struct entry *e, const struct server *s, const struct recipient *to, char out[WORDS_SIZE]);
 /* Append it as a string of JSON, quotes and all. */
 int json_text(struct buf *b, const char *s);
 
@@ -2034,9 +2034,9 @@ void dests_retry(void);			/* nobody backs off any longer */
 void dests_wake(struct vserver *v, const struct envelope *e);	/* nor do those of this message */
 /* The row that keeps this one's mail until it is asked for, or NULL; is that so
  * of all that are open; why his destination was not reached, or "". */
-const struct domain *dests_hold(const struct vserver *v, const struct id *id, const char *address);
+const struct domain *dests_hold(const struct vserver *v, const struct id *id, const struct recipient *r);
 bool dests_keep(const struct vserver *v, const struct id *id, const struct envelope *e);
-const char *dests_words(const struct vserver *v, const char *address);
+const char *dests_words(const struct vserver *v, const struct recipient *r);
 struct destination *dests_after(const struct destination *d);	/* all, one after the other; NULL */
 /* The next destination of v, behind this one or NULL, that is asked for: "a,b"
  * by their names, "@a" and all below it, "#a" all that this row rules, "" all;

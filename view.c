@@ -95,15 +95,14 @@ names(const char *line, size_t n, const char *who)
 /* "<ADDRESS>" or "<DESTINATION>" on a line of its own, and what is said of him or
  * it below; or words for all: see report_words, dest_note and report_note. */
 const char *
-entry_words(const struct entry *e, const struct server *s, const char *address, char out[WORDS_SIZE])
+entry_words(const struct entry *e, const struct server *s, const struct recipient *to, char out[WORDS_SIZE])
 {
-	const char *line = e->note.data ? e->note.data : "", *route;
-	struct recipient to = { .address = (char *)(uintptr_t)address };
+	const char *line = e->note.data ? e->note.data : "", *address = to ? to->address : "", *route;
 	char name[DOMAIN_MAX + 1];
 	bool his = true;
 	size_t n;
 
-	route = config_local(s, address) ? address : route_name(s, &to, name);
+	route = to == NULL || route_local(s, to) ? address : route_name(s, to, name);
 	for (; (n = strcspn(line, "\n")) > 0; line += n + (line[n] == '\n')) {
 		if (line[0] == '<' && line[n - 1] == '>') {
 			his = names(line, n, address) || names(line, n, route);

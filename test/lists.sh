@@ -31,6 +31,7 @@ entry() {
 	entry Far contact mail f@far.example
 	entry Dead contact mail dead@example.org targetAddress gone@example.org
 	entry ToList contact mail tolist@example.org targetAddress gown@example.org
+	entry Nohost contact mail nohost@example.org mailHost nohost.invalid
 	entry Host contact mail host@example.org mailHost box.test.
 	entry Big user mail big@example.org $(i=0; while [ $i -lt 600 ]; do echo "mail a$i@example.org"; i=$((i + 1)); done)
 	for g in h1 h2; do
@@ -115,6 +116,9 @@ ok 'owners'
 
 mail '' '<host@example.org>'
 grep -q 'to=<host@example.org> host=box.test\[127.0.0.1\]' server.log || fail 'a host with a dot behind it'
+send '' '<nohost@example.org>'		# the directory can be mended: it waits, and who asks sees why
+wait_for '"$SMTPD" -f conf queue | tr -d "\n " | grep -q "nohost@example.org.*4.4.3"'
+"$SMTPD" -f conf queue remove all >/dev/null
 long=$(printf '%01950d' 0)
 {
 	printf '%s\n' 'x-sender: a@client.test' 'x-receiver: gprox@example.org' "x-receiver-args: NOTIFY=FAILURE ORCPT=rfc822;$long" 'From: a@client.test' '' x
