@@ -758,7 +758,7 @@ check(const char *file)
 	for (const struct server *s = c->servers; s != NULL; s = s->next)
 		directories |= s->ldap.directories != NULL;
 	if (directories && config_secure(c) == -1) {
-		say(FAULT, NULL, "before a directory can be asked the certificates above must be mended");
+		say(FAULT, NULL, "before a directory can be asked the mistakes above must be mended");
 		directories = false;
 	}
 	config_identify(c);

@@ -674,23 +674,62 @@ check_login(struct reading *r, struct server *s)
 		    "for TLS, and 'clear-text-passwords' is no");
 }
 
+/* What is said about directories and has no effect. */
+static void
+check_ldap_idle(struct reading *r, const struct server *s, bool tls)
+{
+	static const char *const simple = "only 'bind simple' says who we are so", *const other = "no server here is asked by TLS: "
+	    "say 'start-tls yes', or ldaps://";
+	const struct ldap_routing *l = &s->ldap;
+	const struct { const char *name, *why; bool idle; } settings[] = {
+		{ "user", simple, l->bind != BIND_SIMPLE }, { "domain", simple, l->bind != BIND_SIMPLE },
+		{ "password", simple, l->bind != BIND_SIMPLE }, { "clear-text-password", simple, l->bind != BIND_SIMPLE && l->clear_text_password },
+		{ "ca-file", other, !tls }, { "certificate", other, !tls },
+	};
+
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		const struct place *where = value_said(s->said, LDAP, settings[i].name, NULL);
+
+		if (settings[i].idle && where != NULL)
+			complain_at(r, where, "%s: %s", settings[i].name, settings[i].why);
+	}
+}
+
 /* How the directories are spoken to: a password is not said to whoever listens. */
 static void
 check_ldap(struct reading *r, const struct server *s)
 {
 	const struct ldap_routing *l = &s->ldap;
+	const struct place *where = server_place(s, LDAP, "server");
+	bool tls = false;
 	struct addr a;
 
+	for (size_t i = 0; i < settings_count && l->directories == NULL && where == &s->place; i++)
+		if (settings[i].block == LDAP && s->said[i].line != 0 && settings[i].preset != NULL && *settings[i].preset == '\0') {
+			complain_at(r, &s->said[i], "ldap-routing: there is no 'server ldap://HOST' in it, so nobody is asked");
+			break;
+		}
+	if (l->directories == NULL)
+		return;
 	if (l->start_tls && !tls_built)
 		complain_at(r, server_place(s, LDAP, "start-tls"), "start-tls: this program was built without OpenSSL, so it cannot do TLS; see README");
 	if (l->certificate != NULL && l->certificate->next != NULL)
 		complain_at(r, &l->certificate->next->place, "certificate: in ldap-routing there is one");
 	if (l->bind == BIND_SIMPLE && (l->user == NULL || l->password == NULL))
 		complain_at(r, server_place(s, LDAP, "bind"), "bind simple: wants a 'user' and a 'password FILE'");
-	for (const struct directory *d = l->directories; d != NULL && l->bind == BIND_SIMPLE && !l->start_tls && !l->clear_text_password; d = d->next)
-		if (d->kind == DIRECTORY_CLEAR && text_compare(d->host, "localhost") != 0 && (addr_parse(&a, d->host, false) == -1 || !addr_loopback(&a)))
-			complain_at(r, server_place(s, LDAP, "server"), "server: %s would hear the password in clear: say 'start-tls yes', or ldaps://, "
+	for (const struct directory *d = l->directories; d != NULL; d = d->next) {
+		bool clear = d->kind == DIRECTORY_CLEAR && !l->start_tls;
+
+		tls |= d->kind != DIRECTORY_LOCAL && !clear;
+		if (l->bind == BIND_EXTERNAL && d->kind != DIRECTORY_LOCAL && (clear || l->certificate == NULL))
+			complain_at(r, server_place(s, LDAP, "bind"), "bind external: %s could not know who we are: that takes TLS and a 'certificate', "
+			    "or ldapi://", text_shown(d->url));
+		if (l->bind == BIND_SIMPLE && clear && !l->clear_text_password && text_compare(d->host, "localhost") != 0 &&
+		    (addr_parse(&a, d->host, false) == -1 || !addr_loopback(&a)))
+			complain_at(r, where, "server: %s would hear the password in clear: say 'start-tls yes', or ldaps://, "
 			    "or if that is meant 'clear-text-password yes'", text_shown(d->url));
+	}
+	check_ldap_idle(r, s, tls);
 }
 
 static void
@@ -872,19 +911,26 @@ config_verifies(const struct server *s)
 	return verifies;
 }
 
-/* Can the password be read?  It is read again at each connection. */
+/* Can the password in this file be read?  It is read again at each connection. */
 static void
-secret_try(struct reading *r, const struct account *a, int policy)
+secret_try(struct reading *r, const struct place *where, const char *setting, const char *file)
 {
 	char secret[AUTH_LINE / 2];
-	const char *why = a != NULL ? auth_secret(a->file, secret, sizeof secret) : NULL;
+	const char *why = auth_secret(file, secret, sizeof secret);
 
 	if (why != NULL)
-		complain_at(r, &a->place, "authenticate: the password in '%s' cannot be used: %s", text_shown(a->file), why);
+		complain_at(r, where, "%s: the password in '%s' cannot be used: %s", setting, text_shown(file), why);
+	wipe(secret, sizeof secret);
+}
+
+static void
+account_try(struct reading *r, const struct account *a, int policy)
+{
+	if (a != NULL)
+		secret_try(r, &a->place, "authenticate", a->file);
 	if (config_exposed(a, policy))
 		log_line("%s:%d: warning: authenticate: whoever is in between can have the password of %s: only 'tls verified' keeps it from him",
 		    a->place.file, a->place.line, text_shown(a->user));
-	wipe(secret, sizeof secret);
 }
 
 /* What our connections to others need. */
@@ -904,12 +950,12 @@ client_secure(struct reading *r, struct server *s)
 		complain_at(r, own != NULL ? &own->place : server_place(s, DELIVERY, "ca-file"), "%s", why);
 	if (own != NULL && s->tls_client != NULL)
 		certificate_known(s->own_certificate, s->hostname);
-	secret_try(r, s->account, s->smart_tls_policy);
+	account_try(r, s->account, s->smart_tls_policy);
 	for (const struct domain *d = s->domains; d != NULL; d = d->next)
-		secret_try(r, d->account, d->tls_policy);
+		account_try(r, d->account, d->tls_policy);
 }
 
-/* For directories that are asked by TLS. */
+/* For directories that are asked by TLS, or told a password. */
 static void
 ldap_secure(struct reading *r, struct server *s)
 {
@@ -923,6 +969,8 @@ ldap_secure(struct reading *r, struct server *s)
 		complain_at(r, l->certificate ? &l->certificate->place : server_place(s, LDAP, "ca-file"), "%s", why);
 	if (l->certificate != NULL && l->tls != NULL)
 		certificate_known(l->certificate, s->hostname);
+	if (l->bind == BIND_SIMPLE && l->password != NULL)
+		secret_try(r, server_place(s, LDAP, "password"), "password", l->password);
 }
 
 int
