@@ -366,7 +366,7 @@ entry_walk(struct ber op, struct ldap_entry *e, size_t *values, size_t *octets)
 			return false;
 		name_at = used;
 		for (used += put(text ? text + used : NULL, &name); set.at < set.end; n++) {
-			if (!ber_is(&set, BER_OCTETS, &value) || n == VALUES_MAX)
+			if (!ber_is(&set, BER_OCTETS, &value))
 				return false;
 			if (e != NULL)
 				e->value[n] = (struct ldap_value){ text + name_at, text + used, ber_size(&value) };
@@ -386,6 +386,8 @@ ldap_entry_read(const struct ber *op, struct ldap_entry **to)
 
 	if (!entry_walk(*op, NULL, &values, &octets))
 		return -1;
+	if (values > VALUES_MAX)
+		return -2;
 	octets += sizeof *e + values * sizeof *e->value;
 	if ((e = memory(NULL, octets)) == NULL)
 		return 0;

@@ -31,7 +31,8 @@
  *  - A connection that breaks costs a question nothing that has found nothing
  *    yet: it is asked again, once.  One that answers nothing is given up.
  *  - Of what a directory says a message is looked at when all of it is there, and
- *    it has MESSAGE_MAX octets at most.
+ *    it has MESSAGE_MAX octets at most.  A larger entry is passed over as it comes,
+ *    and fails the question it would have answered, and no other.
  *  - Whoever does not take his entries stops, past WAITING_MAX octets, the reading;
  *    and after `timeout' he loses them.
  */
@@ -45,6 +46,9 @@
 #include <string.h>
 
 #define MESSAGE_MAX   (4 << 20)	/* octets; a group of 10,000 is one of them */
+#define PASSED_MAX    (64 << 20)	/* a longer one is not passed over, but ends the connection */
+#define START_OCTETS  8		/* of one that is: behind its length its id, and what it is */
+#define TOO_BIG       "the entry is too big: at most 65536 values and 4 MB are taken"
 #define WAITING_MAX   (8 << 20)	/* octets of entries that nobody has taken yet */
 #define ASKED_MAX     50	/* questions under way; slapd hangs up past 100 */
 #define OUT_MAX       (256 << 10)	/* octets that it has not taken from us */
@@ -53,6 +57,7 @@
 #define IDS_MAX       (INT32_MAX / 2)	/* then another connection begins with 1 again */
 #define COOKIE_MAX    4096	/* octets of what a page is continued by */
 #define PAGE_ENTRIES  500
+#define EMPTY_PAGES   100	/* in a row: the next one will not be the last */
 #define TOTAL_MAX     (600 * 1000)	/* of a question, ms */
 #define LEAST_WAIT    1000	/* for an address, when there are others */
 #define BACKOFF_FIRST 1000	/* doubled with each round, up to */
@@ -75,6 +80,7 @@ struct ldap {
 	size_t addr, addr_count;
 	struct conn conn;
 	struct buf message;		/* as far as it has come */
+	size_t skip;			/* octets of it that are passed over */
 	int32_t id;			/* of the last message we sent on it */
 	struct ldap_search *asked[ASKED_MAX];
 	size_t asked_count;
@@ -197,6 +203,7 @@ disconnect(struct ldap *l)
 	conn_open(&l->conn, -1, -1);
 	dns_end(&l->dns);
 	buf_free(&l->message);
+	l->skip = 0;
 	l->proved = false;
 	l->id = 0;
 	l->junk = 0;
@@ -549,12 +556,13 @@ hear_entry(struct ldap *l, struct ldap_search *q, const struct ber *op)
 	struct ldap_entry *e;
 	int answer = enough ? 0 : ldap_entry_read(op, &e);
 
-	if (answer == 0) {
+	if (answer == -1)
+		return false;
+	if (answer != 1) {
 		say_plain(l, ABANDON_REQUEST, q->id);
-		fail(q, !enough, enough ? "there are more than %ld entries" : "memory is out", q->limit);
+		fail(q, answer == 0 && !enough, answer == -2 ? TOO_BIG : enough ? "there are more than %ld entries" : "memory is out", q->limit);
+		return true;
 	}
-	if (answer != 1)
-		return answer == 0;
 	*q->last = e;
 	q->last = &e->next;
 	q->waiting += e->size;
@@ -606,6 +614,8 @@ hear_done(struct ldap *l, struct ldap_search *q, struct ber op, struct ber contr
 		return false;
 	l->proved = true;
 	l->backoff = BACKOFF_FIRST;
+	q->empty = q->found > q->before ? 0 : q->empty + 1;
+	q->before = q->found;
 	for (size_t i = 0; i < sizeof lasting / sizeof *lasting; i++)
 		temporary &= code != lasting[i];
 	if (code != SUCCESS && (code != NO_SUCH_OBJECT || q->ours)) {
@@ -613,6 +623,8 @@ hear_done(struct ldap *l, struct ldap_search *q, struct ber op, struct ber contr
 		fail(q, temporary, "the directory %s says %s%s", l->at->url, words, code == NO_SUCH_OBJECT ? "; see base" : "");
 	} else if (q->cookie.len == 0 || code != SUCCESS)
 		over(q);
+	else if (q->empty > EMPTY_PAGES)
+		fail(q, true, "the directory %s has pages without end, and nothing on them", l->at->url);
 	else {
 		withdraw(q);
 		q->state = SEARCH_PAGE;
@@ -636,20 +648,30 @@ hear_reference(struct ldap *l, const struct ldap_search *q, struct ber op)
 	    text_safe(safe, sizeof safe, (const char *)uri.at, ber_size(&uri)), text_safe(filter_text, sizeof filter_text, q->filter, strlen(q->filter)));
 }
 
-/* False: this makes no sense, here and below. */
+/* Whose answer is this?  *q is NULL where it was given up.  False: this makes no
+ * sense, here and below. */
+static bool
+hear_for(struct ldap *l, int32_t id, int tag, struct ldap_search **q)
+{
+	*q = NULL;
+	for (size_t i = 0; i < l->asked_count; i++)
+		if (l->asked[i]->id == id)
+			*q = l->asked[i];
+	if (*q != NULL)
+		l->heard = now.tick;
+	l->junk = *q != NULL && (tag == SEARCH_ENTRY || tag == SEARCH_DONE) ? 0 : l->junk + 1;
+	return id <= l->id && l->junk <= JUNK_MAX;
+}
+
 static bool
 hear_answer(struct ldap *l, int32_t id, int tag, struct ber op, struct ber controls)
 {
-	struct ldap_search *q = NULL;
+	struct ldap_search *q;
 
-	for (size_t i = 0; i < l->asked_count; i++)
-		if (l->asked[i]->id == id)
-			q = l->asked[i];
-	l->junk = q != NULL && (tag == SEARCH_ENTRY || tag == SEARCH_DONE) ? 0 : l->junk + 1;
-	if (id > l->id || l->junk > JUNK_MAX)
+	if (!hear_for(l, id, tag, &q))
 		return false;
 	if (q == NULL)
-		return true;			/* it was given up */
+		return true;
 	if (tag == SEARCH_REFERENCE)
 		hear_reference(l, q, op);
 	if (tag == SEARCH_ENTRY)
@@ -678,6 +700,25 @@ hear_greeting(struct ldap *l, int32_t id, int tag, struct ber op)
 	return true;
 }
 
+/* Of an entry that is too big only the start is there. */
+static bool
+hear_start(struct ldap *l, struct ber in)
+{
+	struct ldap_search *q;
+	size_t length;
+	int32_t id;
+
+	in.at += ber_head(in.at, ber_size(&in), &length);
+	if (l->state != LDAP_READY || !ber_int(&in, BER_INTEGER, &id) || *in.at != SEARCH_ENTRY || !hear_for(l, id, SEARCH_ENTRY, &q))
+		return false;
+	l->message.len = 0;
+	if (q != NULL) {
+		say_plain(l, ABANDON_REQUEST, q->id);
+		fail(q, false, TOO_BIG);
+	}
+	return true;
+}
+
 static bool
 hear(struct ldap *l)
 {
@@ -687,11 +728,12 @@ hear(struct ldap *l)
 	int32_t id, code;
 	int tag;
 
+	if (l->skip > 0)
+		return hear_start(l, all);
 	if (!ber_is(&all, BER_SEQUENCE, &in) || !ber_int(&in, BER_INTEGER, &id) || (tag = ber_next(&in, &op)) == -1 ||
 	    (in.at < in.end && !ber_is(&in, CONTROLS, &controls)))
 		return false;
 	l->message.len = 0;			/* its octets stay until the next one comes */
-	l->heard = now.tick;
 	if (id == 0 && tag == EXTENDED_RESPONSE && ldap_result(&op, &code, words, sizeof words)) {
 		if (ber_is(&op, 0x8A, &in) && ber_same(&in, disconnection_oid))
 			lost(l, false, "it disconnects: %s", words);	/* RFC 4511 4.4.1 */
@@ -700,27 +742,33 @@ hear(struct ldap *l)
 	return l->state == LDAP_READY ? hear_answer(l, id, tag, op, controls) : hear_greeting(l, id, tag, op);
 }
 
-/* Gather one message: 1 it is there, 0 more must come, -1 it is none. */
+/* Gather one message, or the start of one that is too big, behind what is passed
+ * over: 1 it is there, 0 more must come, -1 it is none, or memory is out. */
 static int
 gather(struct ldap *l)
 {
 	struct buf *m = &l->message;
 
 	for (;;) {
-		size_t n, length = 0, want = 0;
+		size_t n, length = 0, start, want;
 		const char *from = conn_peek(&l->conn, &n);
 		int head = ber_head((unsigned char *)m->data, m->len, &length);
 
-		if (head == -1 || length > MESSAGE_MAX)
+		if (head == -1 || length > PASSED_MAX)
 			return -1;
-		if (head > 0 && m->len == (size_t)head + length)
+		start = length > MESSAGE_MAX ? START_OCTETS : length;
+		if (head > 0 && m->len == (size_t)head + start) {
+			l->skip = length - start;
 			return 1;
+		}
 		if (n == 0)
 			return 0;
-		want = head > 0 ? (size_t)head + length - m->len : 1;
+		want = l->skip > 0 ? l->skip : head > 0 ? (size_t)head + start - m->len : 1;
 		if (want > n)
 			want = n;
-		if (buf_add(m, from, want) == -1)
+		if (l->skip > 0)
+			l->skip -= want;
+		else if (buf_add(m, from, want) == -1)
 			return -1;
 		conn_consume(&l->conn, want);
 	}

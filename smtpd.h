@@ -230,7 +230,8 @@ struct ldap_search {
 	char words[WORDS_SIZE];	/* why it failed, without a status code */
 	struct ldap_entry *first, **last;	/* that wait to be taken */
 	size_t waiting;		/* octets of them */
-	long found;		/* entries so far */
+	long found, before;	/* entries so far; and before this page */
+	int empty;		/* pages in a row that had none */
 	bool again;		/* it has been asked before, on a connection that broke */
 	bool paged;
 	bool ours;		/* it begins where the operator said, so that has to be there */
@@ -1313,7 +1314,8 @@ int ldap_escape(struct buf *b, const char *octets, size_t n);
 const char *ldap_filter(struct buf *b, const char *text);
 /* The result that the answer to an operation begins with, its code, and in words. */
 bool ldap_result(struct ber *op, int32_t *code, char *words, size_t size);
-/* The entry that this operation is: 1, 0 memory is out, -1 it is none. */
+/* The entry that this operation is: 1, 0 memory is out, -1 it is none, -2 it has
+ * too many values. */
 int ldap_entry_read(const struct ber *op, struct ldap_entry **e);
 void ldap_entry_free(struct ldap_entry *e);	/* idempotent on NULL */
 /* The next value of this attribute (whatever its options) behind v, or behind

@@ -18,7 +18,9 @@
  *     wrong-id        its answers have other ids           wrong-op     they are of a kind that nobody asked for
  *     disconnect      a search is answered by the notice of disconnection
  *     reference       and a reference before the end of each search;   referral: it refers elsewhere
- *     flood           endless answers that nobody asked for; endless: endless entries
+ *     flood           endless answers that nobody asked for; flood:MS so far apart; endless: endless entries
+ *     stall:N         N searches are answered, and then nothing is said
+ *     big:TEXT        a search about TEXT gets one entry of 5 MB;    many:TEXT: one of 70,000 values
  *     raw:HEX         says these octets to a search, II in them is its id
  *     huge            announces a message of 2 GB; deep: one nested 100,000 deep
  *     pages           empty pages without end
@@ -46,6 +48,7 @@
 #define MESSAGE (1 << 20)
 #define PAIRS   300000
 #define MANNERS 16
+#define BIG     (5 << 20)
 
 static const char *manners[MANNERS], *file, *log_file;
 static int manner_count, connection, peer;
@@ -418,16 +421,50 @@ entry(long id, size_t e, struct part attributes)
 	reply(id, 0x64, NULL, 0);
 }
 
-/* What bad manners say to a search; true: that was all. */
-static bool
-misbehave(long id)
+/* An entry that is too big, by its octets or its values. */
+static void
+big_entry(long id, bool values)
 {
-	static const unsigned char huge[] = { 0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 2, 1, 2 };
-	const char *raw = manner("raw");
-	unsigned c;
+	static unsigned char octets[BIG];
+	static const unsigned char head[] = { 0x30, 0x83, BIG >> 16 & 255, BIG >> 8 & 255, BIG & 255 },
+	    inner[] = { 0x64, 0x83, (BIG - 8) >> 16 & 255, (BIG - 8) >> 8 & 255, (BIG - 8) & 255 };
+
+	if (values) {
+		put(0x04, "cn=x", 4);
+		put(0x04, "mail", 4);
+		for (long i = 0; i < 70000; i++)
+			put(0x04, "", 0);
+		wrap(0x31, 12);
+		wrap(0x30, 6);
+		wrap(0x30, 6);
+		reply(id, 0x64, NULL, 0);
+		return;
+	}
+	put_number(0x02, id);
+	memcpy(out + out_n, inner, sizeof inner);
+	out_n += sizeof inner;
+	send_octets(head, sizeof head);
+	send_octets(out, out_n);
+	send_octets(octets, BIG - out_n);
+	out_n = 0;
+}
+
+/* What bad manners answer a search by, whose filter is text; true: that was all. */
+static bool
+misbehave(long id, const char *text)
+{
+	static long searches;
 
 	if (manner("wait") != NULL)
 		nap(atol(manner("wait")));
+	if (manner("mute") != NULL && strstr(text, manner("mute")) != NULL)
+		return true;
+	if (manner("stall") != NULL && ++searches > atol(manner("stall")))
+		return true;
+	if (manner("big") != NULL && strstr(text, manner("big")) != NULL)
+		big_entry(id, false);
+	if (manner("many") != NULL && strstr(text, manner("many")) != NULL)
+		big_entry(id, true);
 	if (manner("code") != NULL) {
 		result(id, 0x65, atol(manner("code")), "as told", NULL, 0);
 		return true;
@@ -454,7 +491,20 @@ misbehave(long id)
 		put(0x04, "cn=x", 4);
 		put(0x30, "", 0);
 		reply(manner("flood") ? 1 : id, 0x64, NULL, 0);
+		if (manner("flood") != NULL && *manner("flood") != '\0')
+			nap(atol(manner("flood")));
 	}
+	return false;
+}
+
+/* The same, of those whose octets are wrong. */
+static bool
+misspeak(long id)
+{
+	static const unsigned char huge[] = { 0x30, 0x84, 0x7F, 0xFF, 0xFF, 0xFF, 2, 1, 2 };
+	const char *raw = manner("raw");
+	unsigned c;
+
 	if (manner("huge") != NULL) {
 		send_octets(huge, sizeof huge);
 		for (;;)
@@ -532,7 +582,7 @@ search(long id, struct part op, struct part controls)
 	page = pages(controls, &from);
 	match(0, filter, text);
 	log_add("search %s %d %s%s", base, scope, text, page > 0 ? " paged" : "");
-	if (base == NULL || (manner("mute") != NULL && strstr(text, manner("mute")) != NULL) || misbehave(id))
+	if (base == NULL || misbehave(id, text) || misspeak(id))
 		return;
 	if (from > 0 && from != expected) {
 		result(id, 0x65, 53, "paged results cookie is invalid or old", NULL, 0);

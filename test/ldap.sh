@@ -158,7 +158,7 @@ no_base() {
 bad() {
 	want=$1 manner=$2; shift 2
 	directory bad -m "$manner"
-	routing "server $URL; timeout 4s"
+	routing "server $URL; timeout 10s"
 	answers "$want" -x 10 "$@" '(uid=anna)' mail
 	end bad TERM 5
 }
@@ -168,6 +168,7 @@ manners() {
 	bad 'later *: it does not answer' mute
 	for manner in flood huge deep wrong-id wrong-op; do bad "$nonsense" $manner; done
 	bad 'later *: it hung up' close:0
+	bad 'later *: it does not answer' flood:20
 	bad "$anna" drip:1
 	bad 'later *: it disconnects: unavailable (52): going down' disconnect
 	bad "$anna $anna $anna $anna" close:150 -n 4	# asked again on another connection
@@ -183,7 +184,18 @@ manners() {
 	bad 'done 0' code:32 -b 'uid=anna,dc=example,dc=com'
 	bad 'later *an error (4711): as told' code:4711
 	bad 'dn: cn=x dn: cn=x failed there are more than 2 entries' endless -l 2
-	bad 'later *' pages -p -x 1000
+	bad 'later *has pages without end, and nothing on them' pages -p
+}
+
+# An entry that is too big fails the question that found it, for ever, and costs the others nothing.
+big() {
+	for manner in big many; do
+		directory $manner -m "$manner:(uid=u7)"
+		routing "server $URL"
+		lookup many -v -n 20 -j 5 '(uid=u%d)'
+		is "$(grep -c '^done 1' many) $(heard $manner connect)" '19 1'
+		like "$(grep failed many)" 'failed the entry is too big: *' $manner
+	done
 }
 
 # One that is not answered, or whose entries nobody takes, is given up, and costs the others nothing.
@@ -193,7 +205,7 @@ alone() {
 	lookup many -q -x 10 -n 200 -j 2 -s 50 '(uid=u%d)'
 	is "$(cat many) $(heard alone connect) $(heard alone abandon)" 'done 199 failed 1 entries 199 1 1'
 	directory endless -m endless
-	routing "server $URL; timeout 4s"
+	routing "server $URL; timeout 10s"
 	lookup many -v -x 10 -t 1000000 '(uid=anna)'
 	grep -q 'failed: .*has not answered in time' many.err || fail 'nobody takes the entries, and it goes on'
 	memory=$(sed -n 's/^memory //p' many.err)
@@ -201,9 +213,12 @@ alone() {
 }
 
 octets() {
-	for raw in 00 30 3080 3000 300302 30030201II 300502017F6400 300602017F640104 30060201II640104 300702 1F1F1F 04020000 \
-		300C0201II64070401780A30003000 30840000000702 308600000000000000 30070201II64020400 300C0201II65070A0100040004FF; do
-		bad 'later *' raw:$raw
+	for raw in 3080 3000 30030201II 300502017F6400 300602017F640104 30060201II640104 1F1F1F 04020000 \
+		300C0201II64070401780A30003000 308600000000000000 30070201II64020400 300C0201II65070A0100040004FF 308405000000020101; do
+		bad "$nonsense" raw:$raw
+	done
+	for raw in 00 30 300302 300702 30840000000702 30840050000002; do
+		bad 'later *: it does not answer' raw:$raw
 	done
 	n=1
 	while [ $n -le 105 ]; do
@@ -265,6 +280,7 @@ binding
 clear_text
 no_base
 manners
+big
 alone
 octets
 several
