@@ -54,7 +54,6 @@
 #define OUT_MAX       (256 << 10)	/* octets that it has not taken from us */
 #define JUNK_MAX      10000	/* messages in a row that nobody waits for */
 #define ADDRESSES_MAX 4		/* of a host that are tried */
-#define IDS_MAX       (INT32_MAX / 2)	/* then another connection begins with 1 again */
 #define COOKIE_MAX    4096	/* octets of what a page is continued by */
 #define PAGE_ENTRIES  500
 #define EMPTY_PAGES   100	/* in a row: the next one will not be the last */
@@ -69,6 +68,8 @@ enum { SUCCESS = 0, NO_SUCH_OBJECT = 32 };	/* of the codes of a result */
 
 static const char paged_oid[] = "1.2.840.113556.1.4.319", start_tls_oid[] = "1.3.6.1.4.1.1466.20037",
     disconnection_oid[] = "1.3.6.1.4.1.1466.20036";
+
+int32_t ldap_ids = INT32_MAX / 2;
 
 struct ldap {
 	const struct server *server;
@@ -502,21 +503,23 @@ ask(struct ldap *l, struct ldap_search *q)
 }
 
 /* Ask what waits in line.  When it is time to see whether the first directory is
- * there again, or ids run out, no more is asked until all is answered. */
+ * there again, or ids run out, no more is asked until all is answered; not while
+ * a question goes through its pages, for that can take long. */
 static void
 ask_line(struct ldap *l)
 {
-	bool leave = l->state == LDAP_READY && ((l->at != l->conf->directories && l->prefer <= now.tick) || l->id > IDS_MAX);
+	bool leave = l->state == LDAP_READY && l->paging == NULL &&
+	    ((l->at != l->conf->directories && l->prefer <= now.tick) || l->id > ldap_ids);
 	struct ldap_search *q, *next;
 
-	if (leave && l->asked_count == 0 && l->paging == NULL && l->line != NULL) {
+	if (leave && l->asked_count == 0 && l->line != NULL) {
 		log_detail("- directory server=\"%s\" url=%s left", text_shown(l->server->name), l->at->url);
 		disconnect(l);
 		l->state = LDAP_IDLE;
 	}
 	for (q = l->state == LDAP_READY ? l->line : NULL; q != NULL && l->asked_count < ASKED_MAX && l->conn.out.len < OUT_MAX; q = next) {
 		next = q->next;
-		if (q->paged ? l->paging == q || (!leave && l->paging == NULL) : !leave)
+		if (!leave && (!q->paged || l->paging == NULL || l->paging == q))
 			ask(l, q);
 	}
 }
@@ -896,12 +899,6 @@ ldap_close(struct ldap *l)
 	while (l->line != NULL)
 		fail(l->line, true, "the directory is no longer asked");
 	free(l);
-}
-
-bool
-ldap_away(const struct ldap *l)
-{
-	return l->away;
 }
 
 void

@@ -1256,11 +1256,11 @@ void dns_shuffle(struct dns_answer *a);
  * question.  It must not outlive the configuration.  NULL: memory is out. */
 struct ldap *ldap_open(const struct server *s);
 void ldap_close(struct ldap *l);	/* what is still asked fails for now; idempotent on NULL */
-/* Once in each turn, whether something is asked or not: it has one descriptor. */
+/* Once in each turn, whether something is asked or not: it has one descriptor.
+ * While no directory can be used what is asked fails at once. */
 void ldap_want(const struct ldap *l, struct pollfd *slot, msec *until);
 void ldap_step(struct ldap *l);
-/* Are they all out of reach?  Then what is asked fails at once. */
-bool ldap_away(const struct ldap *l);
+extern int32_t ldap_ids;	/* messages on a connection; then another one begins with 1 again */
 /* Where it stands, in words: the URL, and the state or why it failed. */
 void ldap_doing(const struct ldap *l, char *out, size_t size);
 
