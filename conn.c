@@ -60,6 +60,15 @@ in_free(struct conn *c)
 	c->at = 0;
 }
 
+/* Here too. */
+static void
+out_free(struct conn *c)
+{
+	if (c->out.data != NULL)
+		wipe(c->out.data, c->out.size);
+	buf_free(&c->out);
+}
+
 void
 conn_move(struct conn *to, struct conn *from)
 {
@@ -89,7 +98,7 @@ conn_close(struct conn *c)
 	if (c->fd != -1)
 		close(c->fd);
 	in_free(c);
-	buf_free(&c->out);
+	out_free(c);
 	c->fd = -1;
 }
 
@@ -228,7 +237,7 @@ conn_flush(struct conn *c)
 		c->sent += n;
 	}
 	if (sent == c->out.len) {
-		buf_free(&c->out);
+		out_free(c);
 		return 1;
 	}
 	memmove(c->out.data, c->out.data + sent, c->out.len - sent);

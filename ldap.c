@@ -64,7 +64,7 @@
 #define PREFER_AFTER  (600 * 1000)	/* then the first directory gets another chance */
 #define REFER_QUIET   60000	/* between two complaints about references */
 
-enum { SUCCESS = 0, NO_SUCH_OBJECT = 32 };	/* of the codes of a result */
+enum { SUCCESS = 0, NO_SUCH_OBJECT = 32, INVALID_CREDENTIALS = 49 };	/* of the codes of a result */
 
 static const char paged_oid[] = "1.2.840.113556.1.4.319", start_tls_oid[] = "1.3.6.1.4.1.1466.20037",
     disconnection_oid[] = "1.3.6.1.4.1.1466.20036";
@@ -592,7 +592,9 @@ hear_cookie(struct ldap_search *q, struct ber controls)
 		if (!ber_is(&one, BER_OCTETS, &in) || !ber_is(&in, BER_SEQUENCE, &one) || !ber_is(&one, BER_INTEGER, &size) ||
 		    !ber_is(&one, BER_OCTETS, &in) || ber_size(&in) > COOKIE_MAX)
 			return false;
-		return ber_size(&in) == 0 || buf_add(&q->cookie, in.at, ber_size(&in)) == 0;
+		if (ber_size(&in) > 0)
+			buf_add(&q->cookie, in.at, ber_size(&in));
+		return true;
 	}
 	return true;
 }
@@ -624,7 +626,9 @@ hear_done(struct ldap *l, struct ldap_search *q, struct ber op, struct ber contr
 	if (code != SUCCESS && (code != NO_SUCH_OBJECT || q->ours)) {
 		q->code = code;
 		fail(q, temporary, "the directory %s says %s%s", l->at->url, words, code == NO_SUCH_OBJECT ? "; see base" : "");
-	} else if (q->cookie.len == 0 || code != SUCCESS)
+	} else if (q->cookie.torn)
+		fail(q, true, "memory is out");
+	else if (q->cookie.len == 0 || code != SUCCESS)
 		over(q);
 	else if (q->empty > EMPTY_PAGES)
 		fail(q, true, "the directory %s has pages without end, and nothing on them", l->at->url);
@@ -690,14 +694,20 @@ hear_greeting(struct ldap *l, int32_t id, int tag, struct ber op)
 {
 	char words[300];
 	int32_t code;
+	size_t more;
 	bool bound = l->state == LDAP_BIND;
 
+	conn_peek(&l->conn, &more);
 	if (id != l->id || tag != (bound ? BIND_RESPONSE : EXTENDED_RESPONSE) || !ldap_result(&op, &code, words, sizeof words))
 		return false;
+	if (code == INVALID_CREDENTIALS)
+		l->backoff = BACKOFF_MOST;	/* who says a wrong password often is locked out */
 	if (code != SUCCESS)
 		lost(l, true, "it %s: %s", bound ? "does not accept who we are" : "refuses StartTLS", words);
 	else if (bound)
 		ready(l);
+	else if (more > 0)
+		lost(l, true, "behind its answer to StartTLS it says more in clear");
 	else
 		tls_begin(l);
 	return true;
@@ -797,7 +807,9 @@ step_talk(struct ldap *l)
 		}
 	if (l->state != before)
 		return true;
-	if (answer == -1)
+	if (answer == -1 && l->message.torn)
+		lost(l, false, "memory is out");
+	else if (answer == -1)
 		lost(l, true, "what it says is no LDAP, or not to us");
 	else if (l->conn.ended)
 		lost(l, false, "it hung up");

@@ -593,9 +593,10 @@ resolver_want(const struct resolver *r, struct pollfd *slot, msec *until)
 {
 	slot->fd = -1;
 	slot->events = slot->revents = 0;
-	if (r == NULL || r->ldap == NULL)
+	if (r == NULL)
 		return;
-	ldap_want(r->ldap, slot, until);
+	if (r->ldap != NULL)
+		ldap_want(r->ldap, slot, until);
 	for (const struct inquiry *q = r->asked.first; q != NULL; q = q->after)
 		if (q->unasked || ldap_ready(q->search)) {
 			*until = now.tick;

@@ -26,6 +26,7 @@
  *     pages           empty pages without end
  *     wait:MS         before each search is answered
  *     unpaged         knows no pages
+ *     inject          agrees to StartTLS, and says more in clear
  */
 #define _XOPEN_SOURCE 700
 #include <sys/socket.h>
@@ -665,7 +666,10 @@ operation(struct part message)
 		exit(0);
 	case 0x77:
 		log_add("starttls");
-		result(id, 0x78, 2, "no TLS here", NULL, 0);
+		if (manner("inject") != NULL)
+			send_octets("\x30\x0C\2\1\1\x78\7\x0A\1\0\4\0\4\0\x30", 15);
+		else
+			result(id, 0x78, 2, "no TLS here", NULL, 0);
 		break;
 	default:
 		log_add("%02x", (unsigned)tag);

@@ -141,6 +141,12 @@ clear_text() {
 		grep -q 'start-tls: this program was built without OpenSSL' out || { cat out; fail 'why is not said'; }
 	else
 		answers 'later *it refuses StartTLS: protocolError (2): no TLS here' '(uid=anna)'
+		routing "server $URL; ca-file x; certificate x x"
+		"$SMTPD" $ME -f smtpd.conf check >out 2>&1 && fail 'TLS without TLS'
+		is "$(grep -c 'no server here is asked by TLS' out)" 2
+		directory inject -m inject
+		routing "server $URL; start-tls yes"
+		answers 'later *: behind its answer to StartTLS it says more in clear' '(uid=anna)'
 	fi
 }
 
