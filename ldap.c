@@ -29,7 +29,8 @@
  *  - From the moment that all directories have failed (away) until one answers,
  *    questions fail at once: nobody waits for what is not there.
  *  - A connection that breaks costs a question nothing that has found nothing
- *    yet: it is asked again, once.  One that answers nothing is given up.
+ *    yet: it is asked again, once.  One that answers nothing is given up, and with
+ *    it its directory, if it never answered anything.
  *  - Of what a directory says a message is looked at when all of it is there, and
  *    it has MESSAGE_MAX octets at most.  A larger entry is passed over as it comes,
  *    and fails the question it would have answered, and no other.
@@ -221,6 +222,8 @@ line_up(struct ldap_search *q, bool ahead)
 	*(q->next ? &q->next->from : &l->end) = &q->next;
 	q->state = SEARCH_LINE;
 	q->deadline = now.tick + 2 * l->conf->timeout;
+	if (q->next != NULL && q->next->deadline < q->deadline)
+		q->deadline = q->next->deadline;	/* so the first in line is the first that is late */
 }
 
 /* What was under way on a connection that is no more. */
@@ -271,7 +274,7 @@ lost(struct ldap *l, bool bad, const char *format, ...)
 	va_end(ap);
 	snprintf(l->words, sizeof l->words, "the directory %.90s: %s", l->at->url, words);
 	log_detail("- directory server=\"%s\" url=%s lost: %s", text_shown(l->server->name), l->at->url, words);
-	bad |= !asks || (!l->proved && l->asked_count > 0);
+	bad |= !asks || (!l->proved && (l->asked_count > 0 || l->line != NULL));
 	disconnect(l);
 	l->state = bad ? LDAP_CONNECT : LDAP_IDLE;
 	l->addr = asks ? l->addr_count : l->addr + 1;
@@ -442,6 +445,7 @@ static void
 ready(struct ldap *l)
 {
 	l->state = LDAP_READY;
+	*l->words = '\0';
 	l->prefer = now.tick + PREFER_AFTER;
 	log_detail("- directory server=\"%s\" url=%s ready%s%s", text_shown(l->server->name), l->at->url,
 	    l->conn.tls ? ", " : "", l->conn.tls ? tls_words(l->conn.tls) : "");
@@ -532,7 +536,7 @@ expire(struct ldap *l)
 	bool mute = l->waiting <= WAITING_MAX && l->heard + l->conf->timeout <= now.tick;
 
 	while ((q = l->line) != NULL && q->deadline <= now.tick)
-		fail(q, true, "the directory has had no time for the question");
+		fail(q, true, "%s", l->state == LDAP_READY || *l->words == '\0' ? "the directory has had no time for the question" : l->words);
 	if ((q = l->paging) != NULL && q->state == SEARCH_PAGE && q->deadline <= now.tick) {
 		entries_free(q);
 		fail(q, true, "nobody has taken the answers");
@@ -541,7 +545,7 @@ expire(struct ldap *l)
 		if ((q = l->asked[i])->deadline > now.tick)
 			continue;
 		if (mute) {
-			lost(l, true, "it does not answer");
+			lost(l, !l->proved, "it does not answer");	/* perhaps only the connection is dead */
 			return;
 		}
 		entries_free(q);
@@ -840,13 +844,24 @@ step(struct ldap *l)
 	}
 }
 
+/* It is not there in time.  Of its addresses what is known will do. */
+static void
+late(struct ldap *l)
+{
+	if (l->state == LDAP_LOOKUP && l->addr_count > 0) {
+		dns_end(&l->dns);
+		l->state = LDAP_CONNECT;
+	} else
+		lost(l, true, l->state == LDAP_LOOKUP ? "the name servers do not answer" : "it does not answer");
+}
+
 void
 ldap_step(struct ldap *l)
 {
 	while (step(l))
 		;
 	if (l->state != LDAP_IDLE && l->state != LDAP_READY && l->state != LDAP_BACKOFF && l->deadline <= now.tick)
-		lost(l, true, l->state == LDAP_LOOKUP ? "the name servers do not answer" : "it does not answer");
+		late(l);
 	ask_line(l);
 	expire(l);
 	if (l->state == LDAP_READY && !l->conn.out.torn)

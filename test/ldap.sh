@@ -150,6 +150,33 @@ clear_text() {
 	fi
 }
 
+# A name that we take for ourselves, and that is none of ours by its address: no password is said to it.
+not_here() {
+	directory not_here
+	echo '0.0.0.0 localhost' >hosts
+	for clear in no yes; do
+		routing "server ldap://localhost:${URL##*:}; $simple; clear-text-password $clear"
+		{ echo 'hosts hosts'; cat smtpd.conf; } >hosts.conf
+		lookup answer -f hosts.conf '(uid=anna)'
+		case $clear:$(paste -s -d' ' answer) in
+		*'cannot be connected to'*) return ;;		# nothing is 0.0.0.0 here
+		no:'later '*': no password is said: it would go in clear over the network'*) is "$(heard not_here bind)" 0 ;;
+		yes:'dn: '*'done 1') is "$(heard not_here secret)" 1 ;;
+		*) cat answer; fail "clear-text-password $clear" ;;
+		esac
+	done
+}
+
+# The name servers say where it is, and no more in time.
+half_known() {
+	printf '%s\n' 'box.example 60 AAAA ::1' 'box.example/A silent' >zone
+	spawn dns "$TEST/dnsd" zone
+	wait_for "grep -q 'listening on' dns.log"
+	routing "server ldap://box.example:1; timeout 6s"
+	sed "s/127.0.0.1:1/127.0.0.1:$(sed -n 's/^dnsd listening on .*://p' dns.log)/" smtpd.conf >dns.conf
+	answers 'later *: it cannot be connected to: *' -f dns.conf -x 4 '(uid=anna)'
+}
+
 # Where the base of all is not there, nobody would be anybody.
 no_base() {
 	directory no_base -m code:32
@@ -176,12 +203,13 @@ manners() {
 	bad 'later *: it hung up' close:0
 	bad 'later *: it does not answer' flood:20
 	bad "$anna" drip:1
+	bad "$anna $anna" 1:stall:1 -n 2	# only the connection was dead
 	bad 'later *: it disconnects: unavailable (52): going down' disconnect
 	bad "$anna $anna $anna $anna" close:150 -n 4	# asked again on another connection
 	bad "later * $anna" 1:close:20 -n 2 -s 5000
 	bad "later * $anna" 1:disconnect -n 2 -s 5000
 	bad 'failed *referral (10): ldap://elsewhere.example/' referral
-	bad 'later *answer*' raw:300B02010078060A010004000400	# a notification that is none of a disconnection
+	bad 'later *: it does not answer' raw:300B02010078060A010004000400	# a notification that is none of a disconnection
 	bad "$anna" reference
 	grep -q 'refers to ldap://elsewhere.example/ for (uid=anna), which is not followed' answer.err || fail 'the reference is not in the log'
 	bad 'later *busy (51): as told' code:51
@@ -207,7 +235,7 @@ big() {
 # One that is not answered, or whose entries nobody takes, is given up, and costs the others nothing.
 alone() {
 	directory alone -m 'mute:(uid=u7)'
-	routing "server $URL; timeout 2s"
+	routing "server $URL; timeout 10s"
 	lookup many -q -x 10 -n 200 -j 2 -s 50 '(uid=u%d)'
 	is "$(cat many) $(heard alone connect) $(heard alone abandon)" 'done 199 failed 1 entries 199 1 1'
 	directory endless -m endless
@@ -245,7 +273,7 @@ several() {
 	answers 'dn: *done 1' '(uid=anna)'
 	is "$(heard first search) $(heard second search)" '1 1' 'who was asked'
 	directory mute -m mute
-	routing "server $URL $two; timeout 4s"
+	routing "server $URL $two; timeout 10s"
 	lookup answer -x 10 -q -n 10 '(uid=anna)'
 	is "$(cat answer)" 'done 10 failed 0 entries 10' 'a directory that does not answer is left'
 	routing "server ldap://127.0.0.1:1"
@@ -284,6 +312,8 @@ together
 pages
 binding
 clear_text
+not_here
+half_known
 no_base
 manners
 big

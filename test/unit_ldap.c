@@ -1,11 +1,12 @@
 /*
  * unit_ldap - the octets of LDAP (ber.c), and what ldap.c makes of every octet of an answer that is wrong, missing or
- * late: a directory in this process plays recorded answers.
+ * late: a directory in this process plays recorded answers. Then what takes ten minutes, in no time.
  */
 #include "test.h"
 
 #include <sys/socket.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 
 /* ---- filters -------------------------------------------------------------------- */
@@ -290,6 +291,234 @@ values(void)
 	ldap_entry_free(e);
 }
 
+/* ---- what time brings ------------------------------------------------------------- */
+
+/* Directories that answer at once, each on one connection. */
+static struct puppet {
+	const char *path;
+	int listener, peer;
+	char code;		/* whoever binds is told */
+	bool leaves;		/* ... and behind that, that it disconnects */
+	bool drips;		/* entries, and no end of them */
+	bool pages;		/* says that there is another page */
+	int32_t id, most;	/* of the last search; and the highest of one */
+	long connections, searches;
+} first = { .path = "first", .listener = -1, .peer = -1 }, second = { .path = "second", .listener = -1, .peer = -1 };
+
+static struct directory second_at = { (char *)(uintptr_t)"ldapi://second", DIRECTORY_LOCAL, (char *)(uintptr_t)"second", { 0 }, NULL };
+static struct directory first_at = { (char *)(uintptr_t)"ldapi://first", DIRECTORY_LOCAL, (char *)(uintptr_t)"first", { 0 }, &second_at };
+
+static void
+puppet_says(struct puppet *p, int32_t id, const char *octets, size_t n)
+{
+	char copy[100];
+
+	memcpy(copy, octets, n);
+	copy[4] = (char)id;
+	CHECK(write(p->peer, copy, n) == (ssize_t)n);
+}
+
+static void
+puppet_hears(struct puppet *p, int32_t id, int tag)
+{
+	static const char entry[] = "\x30\x0A\2\1\1\x64\5\4\1x\x30\0", done[] = "\x30\x0C\2\1\1\x65\7\x0A\1\0\4\0\4\0";
+	char greeting[] = "\x30\x0C\2\1\1\x61\7\x0A\1\0\4\0\4\0"
+	    "\x30\x24\2\1\0\x78\x1F\x0A\1\x34\4\0\4\0\x8A\x16" "1.3.6.1.4.1.1466.20036";
+
+	greeting[9] = p->code;
+	if (tag == BIND_REQUEST)
+		puppet_says(p, id, greeting, p->leaves ? sizeof greeting - 1 : 14);
+	if (tag != SEARCH_REQUEST)
+		return;
+	p->searches++;
+	p->id = id;
+	p->most = id > p->most ? id : p->most;
+	puppet_says(p, id, entry, sizeof entry - 1);
+	if (p->pages)
+		puppet_says(p, id, answers + answers_n - 54, 54);
+	else if (!p->drips)
+		puppet_says(p, id, done, sizeof done - 1);
+}
+
+static void
+puppet_step(struct puppet *p)
+{
+	struct ber all, in, op;
+	char heard[4096];
+	int32_t id;
+	ssize_t n;
+	int tag;
+
+	if (p->listener == -1)
+		return;
+	if (p->peer == -1 && (p->peer = conn_accept(p->listener, &(struct addr){ 0 }, &(struct addr){ 0 })) != -1)
+		p->connections++;
+	if (p->peer == -1)
+		return;
+	n = read(p->peer, heard, sizeof heard);
+	all = (struct ber){ (unsigned char *)heard, (unsigned char *)heard + (n > 0 ? n : 0) };
+	while (ber_is(&all, BER_SEQUENCE, &in) && ber_int(&in, BER_INTEGER, &id) && (tag = ber_next(&in, &op)) != -1)
+		puppet_hears(p, id, tag);
+	if (n == 0) {
+		close(p->peer);
+		p->peer = -1;
+	} else if (n == -1 && p->drips && p->id > 0)
+		puppet_hears(p, p->id, SEARCH_REQUEST);
+}
+
+/* Open, or close it, and forget what was. */
+static void
+puppet(struct puppet *p, bool open)
+{
+	const char *path = p->path;
+
+	if (p->peer != -1)
+		close(p->peer);
+	if (p->listener != -1)
+		close(p->listener);
+	unlink(path);
+	*p = (struct puppet){ .path = path, .listener = open ? conn_local(path, SOCK_STREAM, LOCAL_OURS) : -1, .peer = -1 };
+	CHECK(!open || listen(p->listener, 10) == 0);
+}
+
+static void
+pass(struct ldap *l, msec ms)
+{
+	tick += ms;
+	clock_turn();
+	ldap_step(l);
+	puppet_step(&first);
+	puppet_step(&second);
+}
+
+/* Up to the end of the question: as ldap_next, 0 when that does not come in time. */
+static int
+outcome(struct ldap *l, struct ldap_search *q, msec step, msec limit)
+{
+	struct ldap_entry *e;
+	int answer = 0;
+
+	for (msec end = tick + limit; answer == 0 && tick < end; ) {
+		pass(l, step);
+		while ((answer = ldap_next(q, &e)) == 1)
+			ldap_entry_free(e);
+	}
+	return answer;
+}
+
+static int
+question(struct ldap *l)
+{
+	struct ldap_question what = { .filter = "(mail=*)", .scope = SCOPE_SUBTREE };
+	struct ldap_search q;
+	int answer;
+
+	ldap_begin(&q, l, &what);
+	answer = outcome(l, &q, 1, 10000);
+	ldap_end(&q);
+	return answer;
+}
+
+/* The second directory is asked while the first one is not there, and ten minutes more;
+ * then the first, but not while pages are under way. */
+static void
+preference(void)
+{
+	struct ldap_question what = { .filter = "(mail=*)", .scope = SCOPE_SUBTREE, .paged = true };
+	struct ldap_search q;
+	struct ldap *l = ldap_open(&server);
+
+	puppet(&first, false);
+	puppet(&second, true);
+	CHECK(question(l) == 2 && second.searches == 1);
+	puppet(&first, true);
+	pass(l, 599 * 1000);
+	CHECK(question(l) == 2 && second.searches == 2 && first.searches == 0);
+	second.pages = true;
+	ldap_begin(&q, l, &what);
+	for (int i = 0; i < 10; i++)
+		pass(l, 1);
+	CHECK(q.state == SEARCH_PAGE);
+	second.pages = false;
+	pass(l, 1500);
+	CHECK(question(l) == 2 && second.searches == 4 && q.state == SEARCH_PAGE);
+	ldap_end(&q);
+	CHECK(question(l) == 2 && second.searches == 4 && first.searches == 1);
+	ldap_close(l);
+}
+
+static void
+ids(void)
+{
+	struct ldap *l = ldap_open(&server);
+	int32_t before = ldap_ids;
+
+	puppet(&first, true);
+	ldap_ids = 5;
+	for (int i = 0; i < 20; i++)
+		CHECK(question(l) == 2);
+	CHECK(first.most == 6 && first.connections == 4);
+	ldap_ids = before;
+	ldap_close(l);
+}
+
+/* It answers all the time, but there is an end to patience. */
+static void
+patience(void)
+{
+	struct ldap_question what = { .filter = "(mail=*)", .scope = SCOPE_SUBTREE };
+	struct ldap_search q;
+	struct ldap *l = ldap_open(&server);
+	msec began = tick;
+
+	puppet(&first, true);
+	first.drips = true;
+	ldap_begin(&q, l, &what);
+	CHECK(outcome(l, &q, 500, 1000 * 1000) == -1 && q.temporary && q.found > 1000);
+	CHECK(tick - began >= 600 * 1000 && tick - began < 605 * 1000);
+	ldap_end(&q);
+	ldap_close(l);
+}
+
+/* Whoever accepts us and leaves before he is asked anything is no better than one
+ * who is not there. */
+static void
+leaving(void)
+{
+	struct ldap *l = ldap_open(&server);
+
+	puppet(&first, true);
+	puppet(&second, true);
+	first.leaves = true;
+	CHECK(question(l) == 2 && first.connections == 1 && second.searches == 1);
+	ldap_close(l);
+}
+
+/* How long until they are tried again, after each of n rounds: doubled, up to a minute. */
+static void
+backing_off(char code, int n, msec least)
+{
+	struct ldap *l = ldap_open(&server);
+	struct pollfd slot;
+	msec until;
+
+	puppet(&first, code != 0);
+	puppet(&second, false);
+	first.code = code;
+	CHECK(question(l) == -1);
+	for (; n > 0; n--, least = least * 2 < 60000 ? least * 2 : 60000) {
+		msec began = tick;
+
+		until = LLONG_MAX;
+		ldap_want(l, &slot, &until);
+		CHECK(until >= began + least - 100 && until <= began + least * 5 / 4);
+		pass(l, until - began);
+		for (int i = 0; i < 10; i++)
+			pass(l, 1);
+	}
+	ldap_close(l);
+}
+
 int
 main(void)
 {
@@ -312,5 +541,14 @@ main(void)
 	values();
 	every_octet();
 	no_memory();
+	server.ldap.directories = &first_at;
+	preference();
+	ids();
+	patience();
+	leaving();
+	backing_off(0, 10, 1000);
+	backing_off(49, 3, 60000);
+	puppet(&first, false);
+	puppet(&second, false);
 	return test_end();
 }
