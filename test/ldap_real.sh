@@ -10,7 +10,7 @@ need slapd slapadd
 tls=yes
 "$SMTPD" -V 2>&1 | grep -q 'without TLS' && tls=no
 [ $tls = no ] || { need openssl; authority ca; authority other; certify server ca localhost 127.0.0.1; certify us ca us with client; }
-port=$((20000 + $$ % 9000)) tls_port=$((30000 + $$ % 9000))
+tools directory
 
 mkdir data
 cat >slapd.conf <<E
@@ -48,9 +48,17 @@ awk 'BEGIN {
 slapadd -q -f slapd.conf -l all.ldif >slapadd.out 2>&1 || { cat slapadd.out; fail 'slapadd'; }
 
 ldapi=ldapi://$(echo "$T/ldapi" | sed 's,/,%2F,g')
+# slapd does not say which port the system has picked for it, so we let it pick one for us, twice, and give it back.
+pick() {
+	spawn pick "$directory" /dev/null
+	wait_for "grep -q 'listening on' pick.log"
+	end pick TERM 5
+	picked=$(sed -n 's/.*listening on .*://p' pick.log)
+}
 serve() {
 	spawn slapd slapd -d 0 -f slapd.conf -h "ldap://127.0.0.1:$port/ $ldapi/$([ $tls = no ] || echo " ldaps://127.0.0.1:$tls_port/")"
-	wait_for "limit 9 $TEST/lookup -f first.conf '(uid=anna)' 2>/dev/null | grep -q '^done 1'"
+	wait_for "[ -e slapd.rc ] || limit 9 $TEST/lookup -f first.conf '(uid=anna)' 2>/dev/null | grep -q '^done 1'"
+	[ ! -e slapd.rc ]
 }
 routing() { echo "resolver 127.0.0.1:1; server x { domain example.com default; ldap-routing { base dc=example,dc=com; $* } }" >smtpd.conf; }
 lookup() {
@@ -62,10 +70,16 @@ answers() {
 	lookup answer "$@"
 	like "$(paste -s -d' ' answer)" "$want" "$*"
 }
-url=ldap://127.0.0.1:$port
-routing "server $url"
-cp smtpd.conf first.conf
-serve
+tries=0
+until
+	tries=$((tries + 1))
+	[ $tries -lt 10 ] || { cat slapd.log; fail 'slapd does not start'; }
+	pick; port=$picked
+	pick; tls_port=$picked url=ldap://127.0.0.1:$port
+	routing "server $url"
+	cp smtpd.conf first.conf
+	serve
+do end slapd TERM 9; done
 
 # --- every way ---
 
@@ -133,13 +147,13 @@ wait_for "grep -q '^done 1' user.log"
 end slapd KILL 9
 wait_for "grep -q 'no directory answers' user.log && grep -q '^later' user.log"
 : >user.log
-serve
+serve || fail 'slapd does not start again'
 wait_for "grep -q 'answers again' user.log"
 wait_for "grep -q '^done 1' user.log"
 sed '1,/answers again/d' user.log | grep -q '^later' && fail 'questions fail though it is back'
 end slapd TERM 9
 wait_for "grep -q 'no directory answers' user.log"
-serve
+serve || fail 'slapd does not start again'
 wait_for "[ \$(grep -c 'answers again' user.log) -ge 2 ]"
 end user TERM 9
 end slapd TERM 9
