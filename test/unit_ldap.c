@@ -300,6 +300,7 @@ values(void)
 static struct puppet {
 	const char *path;
 	int listener, peer;
+	bool mute;		/* says nothing */
 	char code;		/* whoever binds is told */
 	bool leaves;		/* ... and behind that, that it disconnects */
 	bool drips;		/* entries, and no end of them */
@@ -361,7 +362,8 @@ puppet_step(struct puppet *p)
 	n = read(p->peer, heard, sizeof heard);
 	all = (struct ber){ (unsigned char *)heard, (unsigned char *)heard + (n > 0 ? n : 0) };
 	while (ber_is(&all, BER_SEQUENCE, &in) && ber_int(&in, BER_INTEGER, &id) && (tag = ber_next(&in, &op)) != -1)
-		puppet_hears(p, id, tag);
+		if (!p->mute)
+			puppet_hears(p, id, tag);
 	if (n == 0) {
 		close(p->peer);
 		p->peer = -1;
@@ -497,6 +499,30 @@ leaving(void)
 	ldap_close(l);
 }
 
+/* What is asked again stands before the others in line, and keeps none of them
+ * longer than their time. */
+static void
+line(void)
+{
+	struct ldap_question what = { .filter = "(mail=*)", .scope = SCOPE_SUBTREE };
+	static struct ldap_search q[60];
+	struct ldap *l = ldap_open(&server);
+	msec began = tick;
+
+	puppet(&first, true);
+	puppet(&second, true);
+	CHECK(question(l) == 2);
+	first.mute = second.mute = true;
+	for (int i = 0; i < 60; i++)
+		ldap_begin(&q[i], l, &what);
+	while (tick < began + 4200)
+		pass(l, 100);
+	CHECK(first.connections == 2 && second.connections == 1 && q[59].state == SEARCH_OVER);
+	for (int i = 0; i < 60; i++)
+		ldap_end(&q[i]);
+	ldap_close(l);
+}
+
 /* How long until they are tried again, after each of n rounds: doubled, up to a minute. */
 static void
 backing_off(char code, int n, msec least)
@@ -549,6 +575,7 @@ main(void)
 	ids();
 	patience();
 	leaving();
+	line();
 	backing_off(0, 10, 1000);
 	backing_off(49, 3, 60000);
 	puppet(&first, false);
