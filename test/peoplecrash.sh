@@ -1,8 +1,9 @@
 #!/bin/sh
 # peoplecrash: a message for a group of the directory, for one who is forwarded and for one who lives here; the server is
 # killed at each act on the disk that it does for it, one after the other, and started again. Then each of those who are
-# meant has it once; who lives here may find it renamed, but once too.
-# shellcheck disable=SC2012,SC2016,SC2046,SC2154
+# meant has it once; who lives here may find it renamed, but once too. The list's owner is its sender, and who wrote to it is
+# told once at most that it was passed on.
+# shellcheck disable=SC2012,SC2016,SC2046,SC2086,SC2154
 . "${TEST:-$(dirname "$0")}/lib.sh"
 PATH=$PATH:/usr/sbin; export PATH
 need slapd slapadd
@@ -31,6 +32,7 @@ dn: cn=Group,$base
 objectClass: group
 cn: Group
 mail: group@example.org
+managedBy: cn=Two,$base
 member: cn=One,$base
 member: cn=Two,$base
 
@@ -64,7 +66,7 @@ resolver 127.0.0.1:1
 server s {
     general { listen $HOST:0; hostname mail.example.org; mailroot root }
     delivery { retry 1s; local-retry 1s; glitch-retry 1s 1 }
-    ldap-routing { server $url; base $base }
+    ldap-routing { server $url; base $base; senders yes }
     domain example.org default
 }
 E
@@ -74,7 +76,7 @@ killed() {
 	spawn server env FAULT="$1 $2 KILL" "$SMTPD" -f conf $ME
 	poll '[ -n "$(announced "")" ] || [ -e server.rc ]'
 	PORT=$(announced '') accepted=
-	[ -z "$PORT" ] || printf '%s\n' 'EHLO x' 'MAIL FROM:<a@client.test>' 'RCPT TO:<group@example.org>' \
+	[ -z "$PORT" ] || printf '%s\n' 'EHLO x' 'MAIL FROM:<one@example.org>' 'RCPT TO:<group@example.org> NOTIFY=SUCCESS' \
 	    'RCPT TO:<alias@example.org>' 'RCPT TO:<one@example.org>' DATA 'Subject: x' '' . QUIT | say >said 2>&1
 	! grep -q '^250 2.6.0' said || accepted=1
 	poll '[ -e server.rc ] || { [ -n "$accepted" ] && quiet; }'
@@ -91,6 +93,9 @@ for act in open write sync rename; do
 		start_server conf
 		poll quiet || fail "killed at $act $nth: there is left: $(ls root/Queue root/SortTemp | tr '\n' ' ')"
 		stop_server
+		reports=$(grep -l '^Auto-Submitted:' root/Drop/*.eml 2>/dev/null)
+		[ "$(echo $reports | wc -w)" -le 1 ] || fail "killed at $act $nth: reported twice: $reports"
+		rm -f $reports
 		got=$(cat root/Drop/*.eml 2>/dev/null | tr -d '\r' | sed -n 's/^x-receiver: //p' | sort | tr '\n' ' ')
 		[ "$got" = 'one@example.org three@example.org two@example.org ' ] || { [ -z "$accepted" ] && [ -z "$got" ]; } ||
 			fail "killed at $act $nth: $got"
