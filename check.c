@@ -637,19 +637,22 @@ check_directory(const struct server *s, const struct directory *d)
 	msec since = now.tick;
 	struct inquiry *q = NULL;
 	const struct person *p;
+	struct buf filter = { 0 };
 	struct resolver *r;
 
 	one.next = NULL;
 	alone.ldap.directories = &one;
 	snprintf(address, sizeof address, "postmaster@%s", s->home->name);
-	if ((r = resolver_open(&alone, counts)) == NULL || (q = inquiry_begin(r, address)) == NULL)
+	if ((r = resolver_open(&alone, counts)) == NULL || (q = inquiry_begin(r, address)) == NULL ||
+	    schema_filter(&filter, s->naming.filters->text, address) == -1)
 		die(EX_OSERR, "out of memory");
 	p = inquiry_wait(q);
 	if (p->known == KNOWN_LATER)
 		say(FAULT, server_place(s, LDAP, "server"), "directory %s: %s; mail for our domains waits for it", d->url, p->words ? p->words : "");
 	else
-		say(OK, NULL, "directory %s answers in %lld ms: %s is %s%s", d->url, now.tick - since, address,
-		    p->known == KNOWN_NOBODY ? "nobody there, but always taken" : p->known == KNOWN_GROUP ? "the group " : "", p->dn ? p->dn : "");
+		say(OK, NULL, "directory %s answers in %lld ms: %s finds %s%s", d->url, now.tick - since, filter.data,
+		    p->known == KNOWN_NOBODY ? "nobody, who is taken all the same" : p->known == KNOWN_GROUP ? "the group " : "", p->dn ? p->dn : "");
+	buf_free(&filter);
 	inquiry_end(q);
 	resolver_close(r);
 }

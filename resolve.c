@@ -510,11 +510,11 @@ inquiry_step(struct inquiry *q)
 	if (answer == 0)
 		return;
 	if (answer == -1 && q->entry && !q->unasked && (q->search->code == REFERRED || q->search->code == NO_DN))
-		answer = 2;			/* for us it is not there */
+		q->person.words = text_copy(q->search->words);	/* for us it is not there */
 	else if (answer == -1)
 		person_later(&q->person, q->unasked ? "out of memory, or there is no directory any more" : q->search->words);
 	ldap_end(q->search);
-	if (answer != 2 || q->person.known != KNOWN_NOT_YET || !inquiry_further(q))
+	if (q->entry || answer != 2 || q->person.known != KNOWN_NOT_YET || !inquiry_further(q))
 		inquiry_settle(q);
 }
 
@@ -892,7 +892,7 @@ item_answered(struct unfolding *u, struct probe *b, const struct person *p)
 		if (address != NULL)
 			found_add(u, address, NULL, true);
 		else
-			missing_add(u, text, "there is no such entry");
+			missing_add(u, text, p->words ? p->words : "there is no such entry");
 		break;
 	default:
 		u->later = true;

@@ -13,7 +13,7 @@ layers='
 	vserver: session receive policy pickup watch relay dest expand drop outcome resolve spool journal config address conn disk log process view
 	watch: spool message log outcome
 	wizard: check spool config disk log process
-	check: resolve route config value dns address conn disk log auth digest tls process
+	check: resolve schema route config value dns address conn disk log auth digest tls process
 	session: resolve digest login auth names tls receive reply parameter policy drop spool journal message config settings address conn log proxy rdns turn relay
 	login: auth reply conn address log
 	password: auth config disk digest log
