@@ -109,6 +109,7 @@ rm -f m/Drop/*
 hand parts@example.org again@example.org
 wait_for '[ "$(here)" = "al@example.org bo@example.org jo@example.org " ] && idle'
 ok 'parts'
+end good TERM 2
 
 # --- it says nothing; nonsense; and then it is mended ---
 
