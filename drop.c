@@ -424,8 +424,7 @@ attempt_names(struct vserver *v, struct message *m)
 	}
 	if (any)
 		outcome_conclude(v, m, &a);
-	for (size_t i = 0; i < m->env.count; i++)
-		m->env.rcpt[i].chosen = false;
+	envelope_choose_none(&m->env);
 }
 
 bool

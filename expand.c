@@ -16,14 +16,18 @@
  *
  * In the new message each recipient is marked RESOLVED among his parameters, or
  * RESOLVED=HOST where his mail goes to that host, and is not asked about again; nor is
- * a sender who is.
- * Nobody else may say so (policy_expand).  Its envelope is made as that of aliases is
- * (RFC 3461 5.2.7); where a list has an owner its sender is he (RFC 5321 3.9.2).
+ * a sender who is.  One of whom the directory does not say where his mail goes is
+ * UNRESOLVED: he is asked about until it does.  Nobody else may say so
+ * (policy_expand).  Its envelope is made as that of aliases is (RFC 3461 5.2.7); where a
+ * list has an owner its sender is he (RFC 5321 3.9.2).  Nobody is given the same message
+ * twice by it, as far as it is settled at one time (`given'); addresses that differ in
+ * case alone are one here.
  *
  * A message is in hand from expand_take to expand_ready.  Where the answers are at
  * hand that is at once, and the message is delivered before its 250 leaves.  Else its
  * recipients elsewhere are on their way meanwhile, and what is kept is its id: the
- * file is read again when all is known.  One message is in hand once.
+ * file is read again when all is known, or so much that it is enough for a turn of the
+ * loop.  One message is in hand once.
  */
 #include "smtpd.h"
 
@@ -32,8 +36,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HAND_MAX   200		/* messages in hand; others come again in some seconds */
-#define HAND_FOUND (10 * MEMBERS_MAX)	/* then those who are known are enough for now */
+#define HAND_MAX   200		/* messages of a server in hand; others come again in some seconds */
+#define HAND_FOUND MEMBERS_MAX	/* then those who are known are enough for a turn */
+#define GIVEN_MAX  (20 * MEMBERS_MAX)	/* whom it is remembered of that they have it */
 
 /* A recipient who is asked about. */
 struct part {
@@ -50,12 +55,14 @@ struct hand {
 	char *from, *mail, *later;	/* he; his first address, or why the directory does not say it; or NULL */
 	struct part *parts;
 	size_t count, first;		/* those before the first are over */
-	size_t found;			/* by all that are over */
+	size_t found;			/* by those that are over and not settled */
+	struct texts given;		/* who has it, or gets it */
+	bool begun;			/* given has those who need not be asked about */
+	msec settled;			/* tick, when some were */
 	struct hand *next;
 };
 
 static struct hand *hands;		/* the oldest first */
-static size_t hand_count;
 
 /* ---- who is asked about ------------------------------------------------------------- */
 
@@ -82,12 +89,12 @@ hand_free(struct hand *h)
 	while (*at != h)
 		at = &(*at)->next;
 	*at = h->next;
-	hand_count--;
 	for (size_t i = 0; i < h->count; i++) {
 		unfold_end(h->parts[i].u);
 		free(h->parts[i].address);
 	}
 	inquiry_end(h->sender);
+	texts_free(&h->given);
 	free(h->from);
 	free(h->mail);
 	free(h->later);
@@ -109,7 +116,6 @@ hand_new(struct vserver *v, const struct message *m, size_t count)
 	while (*at != NULL)
 		at = &(*at)->next;
 	*at = h;
-	hand_count++;
 	good = (h->parts = memory(NULL, (count + 1) * sizeof *h->parts)) != NULL && (h->from = text_copy(m->env.sender)) != NULL &&
 	    (!asks_sender(v->conf, &m->env) || (h->sender = inquiry_begin(v->resolver, m->env.sender)) != NULL);
 	for (size_t i = 0; i < m->env.count && good; i++)
@@ -128,13 +134,15 @@ hand_new(struct vserver *v, const struct message *m, size_t count)
 static int
 sender_step(struct hand *h, const struct person *p)
 {
-	char **to = p->known == KNOWN_LATER ? &h->later : p->mail.len > 0 && text_compare(p->mail.data, h->from) != 0 ? &h->mail : NULL;
+	const char *words = p->words ? p->words : "out of memory";
 
-	if (to != NULL && (*to = text_copy(to == &h->mail ? p->mail.data : p->words ? p->words : "out of memory")) == NULL)
+	if (p->known == KNOWN_LATER && (h->later = text_copy(words)) == NULL)
+		return -1;
+	if (p->mail.len > 0 && text_compare(p->mail.data, h->from) != 0 && (h->mail = text_copy(p->mail.data)) == NULL)
 		return -1;
 	inquiry_end(h->sender);
 	h->sender = NULL;
-	return to != NULL;
+	return h->later != NULL || h->mail != NULL;
 }
 
 /* Is it the oldest of its server? */
@@ -168,9 +176,9 @@ hand_step(struct hand *h)
 	for (size_t i = h->first; i < h->count; i++) {
 		struct part *p = &h->parts[i];
 
-		if (p->u == NULL && (h->found > HAND_FOUND || !unfold_room(r, !oldest(h))))
+		if (!p->over && p->u == NULL && (h->found > HAND_FOUND || !unfold_room(r, !oldest(h))))
 			break;
-		if (p->u == NULL && (p->u = unfold_begin(r, p->address)) == NULL)
+		if (!p->over && p->u == NULL && (p->u = unfold_begin(r, p->address)) == NULL)
 			return -1;
 		if (!p->over && (p->over = unfold_step(p->u) != FATE_NOT_YET))
 			h->found += p->u->found_count;
@@ -203,7 +211,8 @@ found_take(struct envelope *e, const struct found *f, const char *args)
 	struct buf b = { 0 };
 	int answer;
 
-	snprintf(ours, sizeof ours, "%s%s%s", f->open ? "" : "RESOLVED", f->host ? "=" : "", f->host ? f->host : "");
+	snprintf(ours, sizeof ours, "%s%s%s", f->how == FOUND_OPEN ? "" : f->how == FOUND_JUNK ? "UNRESOLVED" : "RESOLVED",
+	    f->host ? "=" : "", f->host ? f->host : "");
 	answer = args_join(&b, args, ours);
 	if (answer == 0)
 		answer = envelope_add(e, f->address, b.data);
@@ -272,45 +281,77 @@ owner_of(const struct message *m, const struct part *p)
 	return *m->env.sender != '\0' ? p->u->owner : NULL;
 }
 
-/* Those behind the first of these parts get it, and those behind the next ones, as far as
- * an envelope may go and it is from the same sender.  How many that are; those for whom
- * it could not be written are still open. */
+/* Is it still not known where the mail of this one goes? */
+static bool
+unsure(const struct recipient *r, const struct unfolding *u)
+{
+	bool open = u->fate == FATE_NOBODY || u->fate == FATE_FAILED;
+
+	for (size_t i = 0; i < u->found_count; i++)
+		open |= u->found[i].how != FOUND_MEANT;
+	return open && args_have(r->args, "UNRESOLVED");
+}
+
+/* Do others get it instead of him? */
+static bool
+passes(const struct message *m, const struct part *p)
+{
+	const struct recipient *r = &m->env.rcpt[p->index];
+
+	return p->u != NULL && p->u->fate == FATE_PASSED && r->outcome == RCPT_OPEN && !unsure(r, p->u);
+}
+
+/* Can they be written in an envelope of so many, from this owner, or from the author? */
+static bool
+joins(const struct hand *h, const struct message *m, const struct part *p, const char *owner, size_t count)
+{
+	bool all = true;
+
+	for (size_t i = 0; i < p->u->found_count && all; i++)
+		all = texts_have(&h->given, p->u->found[i].address);
+	return all || (owner == NULL && owner_of(m, p) == NULL && count < MEMBERS_MAX);
+}
+
+/* Those behind a part get it, and those behind others, as far as an envelope may go and
+ * it is from the same sender.  The part that comes next; none when it could not be
+ * written: then they are still open. */
 static size_t
-pass(struct vserver *v, struct message *m, const struct part *parts, size_t count, struct texts *given)
+pass(struct hand *h, struct message *m, size_t from)
 {
 	static const char *const asked[] = { "RET", "ENVID", "AUTH" };	/* by the author, not by the owner of a list */
 	struct envelope e = { 0 }, reports = { 0 };
-	const char *first = m->env.rcpt[parts->index].address, *owner = owner_of(m, parts);
+	const char *first = h->parts[from].address, *owner = owner_of(m, &h->parts[from]);
 	char *args = m->env.sender_args ? text_copy(m->env.sender_args) : NULL;
 	int answer = m->env.sender_args && args == NULL ? -1 : 0;
-	size_t n = 0;
+	size_t n;
 
-	for (size_t i = 0; i < m->env.count; i++)
-		m->env.rcpt[i].chosen = false;
-	for (; answer == 0 && n < count && (n == 0 || (owner == NULL && owner_of(m, &parts[n]) == NULL && e.count < MEMBERS_MAX)); n++)
-		answer = part_take(m, &parts[n], given, &e, owner ? &reports : &e);
+	envelope_choose_none(&m->env);
+	for (n = from; answer == 0 && n < h->count; n++) {
+		const struct part *p = &h->parts[n];
+
+		if (!passes(m, p))
+			continue;
+		if (n > from && !joins(h, m, p, owner, e.count))
+			break;
+		answer = part_take(m, p, &h->given, &e, owner ? &reports : &e);
+		m->env.rcpt[p->index].chosen = true;
+	}
 	for (size_t i = 0; owner != NULL && i < sizeof asked / sizeof *asked; i++)
 		args_drop(args, asked[i]);
-	for (size_t i = 0; i < n; i++) {
-		struct recipient *r = &m->env.rcpt[parts[i].index];
-
-		if (e.count > 0)
-			r->chosen = true;
-		else if (answer == 0) {			/* all behind him have it already */
-			recipient_outcome(r, RCPT_ACCEPTED, NULL, NULL);
-			r->passed = true;
+	for (size_t i = 0; answer == 0 && e.count == 0 && i < m->env.count; i++)
+		if (m->env.rcpt[i].chosen) {		/* all behind him have it already */
+			recipient_outcome(&m->env.rcpt[i], RCPT_ACCEPTED, NULL, NULL);
+			m->env.rcpt[i].passed = true;
 		}
-	}
 	if (answer == 0 && e.count > 0)
-		answer = pass_message(v, m, &e, owner ? owner : m->env.sender, args, first);
-	for (size_t i = 0; i < m->env.count; i++)
-		m->env.rcpt[i].chosen = false;
+		answer = pass_message(h->owner, m, &e, owner ? owner : m->env.sender, args, first);
+	envelope_choose_none(&m->env);
 	if (answer == 0 && reports.count > 0)
-		pass_message(v, m, &reports, m->env.sender, m->env.sender_args, first);
+		pass_message(h->owner, m, &reports, m->env.sender, m->env.sender_args, first);
 	free(args);
 	envelope_free(&reports);
 	envelope_free(&e);
-	return n > 0 ? n : 1;
+	return answer == -1 ? h->count : n;
 }
 
 /* ---- all is known ------------------------------------------------------------------------- */
@@ -319,36 +360,60 @@ pass(struct vserver *v, struct message *m, const struct part *parts, size_t coun
 static void
 part_conclude(struct recipient *r, const struct unfolding *u)
 {
-	switch (u->fate) {
-	case FATE_HERE:
-		r->here = true;
-		break;
-	case FATE_NOBODY: case FATE_FAILED:
-		r->chosen = true;
+	r->chosen = true;
+	if (unsure(r, u))
+		recipient_outcome(r, RCPT_DEFERRED, "4.3.5 the directory does not say where this mail goes", NULL);
+	else if (u->fate == FATE_NOBODY || u->fate == FATE_FAILED)
 		recipient_outcome(r, RCPT_REJECTED, u->words, NULL);
-		break;
-	default:
-		r->chosen = true;
+	else
 		recipient_outcome(r, RCPT_DEFERRED, u->fate == FATE_LATER ? u->words : "4.3.0 it could not be written for those behind him", NULL);
-	}
 }
 
-/* Make the messages: nobody gets it twice. */
-static void
-parts_pass(struct vserver *v, struct message *m, const struct part *parts, size_t count)
+/* Who need not be asked about has it, or gets it.  -1: memory is out. */
+static int
+given_begin(struct hand *h, const struct message *m)
 {
-	struct texts given = { 0 };
 	int answer = 0;
 
-	for (size_t i = 0; i < m->env.count && answer != -1; i++) {
+	for (size_t i = 0; i < m->env.count && answer != -1 && !h->begun; i++) {
 		const struct recipient *r = &m->env.rcpt[i];
 
-		if (r->outcome == RCPT_ACCEPTED ? !r->passed : r->outcome == RCPT_OPEN && !asks(v->conf, r))
-			answer = texts_add(&given, r->address);
+		if (r->outcome == RCPT_ACCEPTED ? !r->passed : r->outcome == RCPT_OPEN && !asks(h->owner->conf, r))
+			answer = texts_add(&h->given, r->address);
 	}
-	for (size_t i = 0; i < count && answer != -1; )
-		i += pass(v, m, parts + i, count - i, &given);
-	texts_free(&given);
+	h->begun |= answer != -1;
+	return answer;
+}
+
+/* He lives here, and has it already, or gets it.  -1: memory is out. */
+static int
+part_here(struct hand *h, struct recipient *r)
+{
+	int answer = texts_add(&h->given, r->address);
+
+	if (answer == 1)
+		r->here = true;
+	else if (answer == 0) {
+		recipient_outcome(r, RCPT_ACCEPTED, NULL, NULL);
+		r->passed = true;
+	}
+	return answer;
+}
+
+/* All that is known is known to all of them: those who live here come first. */
+static void
+parts_settle(struct hand *h, struct message *m)
+{
+	int answer = given_begin(h, m);
+
+	for (size_t i = 0; i < h->count && answer != -1; i++) {
+		struct recipient *r = &m->env.rcpt[h->parts[i].index];
+
+		if (h->parts[i].u != NULL && h->parts[i].u->fate == FATE_HERE && r->outcome == RCPT_OPEN)
+			answer = part_here(h, r);
+	}
+	for (size_t i = 0; i < h->count && answer != -1; )
+		i = passes(m, &h->parts[i]) ? pass(h, m, i) : i + 1;
 }
 
 /* The same from another sender; or all wait, for nobody can say who that is.  False:
@@ -391,32 +456,48 @@ hand_again(struct vserver *v, const struct id *id)
 	spool_wait(v->spool, id, now.wall / 1000 + 1 + (long long)(spool_waiting(v->spool) / HAND_MAX));
 }
 
+/* Is there nothing more to do for it? */
+static bool
+hand_over(const struct hand *h)
+{
+	return h->first == h->count || h->later != NULL || h->mail != NULL;
+}
+
+/* What was settled is over; those whose turn has not come are out of sight. */
+static void
+parts_end(struct hand *h, struct message *m)
+{
+	for (size_t i = 0; i < h->count; i++) {
+		if (!h->parts[i].over)
+			m->env.rcpt[h->parts[i].index].outcome = RCPT_DEFERRED;
+		else if (h->parts[i].u != NULL)
+			unfold_end(h->parts[i].u);
+		if (h->parts[i].over)
+			h->parts[i].u = NULL;
+	}
+	if (h->given.count > GIVEN_MAX)
+		texts_free(&h->given);
+	h->found = 0;
+	h->settled = now.tick;
+}
+
 /* Act on what is known; true: there is somebody to deliver to. */
 static bool
 hand_settle(struct hand *h, struct message *m)
 {
 	struct attempt a = { .local = true, .next = config_attempt(h->owner->conf, m->id.second, true) };
-	size_t passed = 0;
 	bool deferred = false, any = false;
 
 	if (sender_settle(h, m, &a))
 		return false;
-	for (size_t i = 0; i < h->count; i++) {		/* those to be passed on come first in the table */
-		struct part p = h->parts[i];
-
-		if (p.u != NULL && p.u->fate == FATE_PASSED && m->env.rcpt[p.index].outcome == RCPT_OPEN) {
-			h->parts[i] = h->parts[passed];
-			h->parts[passed++] = p;
-		} else if (p.u != NULL && p.u->fate == FATE_HERE)
-			m->env.rcpt[p.index].here = true;
-	}
-	parts_pass(h->owner, m, h->parts, passed);
-	for (size_t i = 0; i < m->env.count; i++)
-		m->env.rcpt[i].chosen = false;
+	parts_settle(h, m);
+	envelope_choose_none(&m->env);
 	for (size_t i = 0; i < h->count; i++) {
 		struct recipient *r = &m->env.rcpt[h->parts[i].index];
 
-		if (r->outcome == RCPT_OPEN && h->parts[i].u != NULL)
+		if (h->parts[i].u == NULL)
+			continue;
+		if (r->outcome == RCPT_OPEN && !r->here)
 			part_conclude(r, h->parts[i].u);
 		r->chosen |= r->outcome == RCPT_ACCEPTED;
 		deferred |= r->outcome == RCPT_DEFERRED;
@@ -426,13 +507,8 @@ hand_settle(struct hand *h, struct message *m)
 		outcome_conclude(h->owner, m, &a);
 	if (deferred)
 		spool_wait(h->owner->spool, &m->id, a.next);
-	for (size_t i = h->first; i < h->count; i++)	/* there were too many for once */
-		if (h->parts[i].u == NULL)
-			m->env.rcpt[h->parts[i].index].outcome = RCPT_DEFERRED;
-	if (h->first < h->count)
-		hand_again(h->owner, &m->id);
-	for (size_t i = 0; i < m->env.count; i++)
-		m->env.rcpt[i].chosen = false;
+	envelope_choose_none(&m->env);
+	parts_end(h, m);
 	return envelope_open(&m->env) > 0;
 }
 
@@ -455,40 +531,47 @@ hand_of(const struct vserver *v, const struct id *id)
 	return h;
 }
 
+/* Is there room for one more of this server? */
+static bool
+hand_room(const struct vserver *v)
+{
+	size_t n = 0;
+
+	for (const struct hand *h = hands; h != NULL; h = h->next)
+		n += h->owner == v;
+	return n < HAND_MAX;
+}
+
 bool
 expand_take(struct vserver *v, struct message *m)
 {
 	struct hand *h = NULL;
 	size_t count = 0;
-	bool open, sender;
+	bool open = false, sender = asks_sender(v->conf, &m->env), held;
+	int answer;
 
 	for (size_t i = 0; i < m->env.count; i++)
 		count += asks(v->conf, &m->env.rcpt[i]);
-	sender = asks_sender(v->conf, &m->env);
 	if (count == 0 && !sender)
 		return false;
 	if (!outcome_begin(v, m)) {
 		spool_release(m);
 		return true;
 	}
-	if (v->resolver == NULL || hand_of(v, &m->id) != NULL || hand_count >= HAND_MAX || (h = hand_new(v, m, count)) == NULL) {
-		if (hand_of(v, &m->id) == NULL)
-			hand_again(v, &m->id);
-		hand_wait(v, m, sender);
-		return true;
-	}
-	switch (hand_step(h)) {
-	case 0:
-		hand_wait(v, m, sender);
-		return true;
-	case 1:
-		open = hand_settle(h, m);
-		break;
-	default:
+	held = hand_of(v, &m->id) != NULL;
+	if (!held && v->resolver != NULL && hand_room(v))
+		h = hand_new(v, m, count);
+	answer = h ? hand_step(h) : 0;
+	if (answer == -1 || (h == NULL && !held))
 		hand_again(v, &m->id);
-		open = false;
+	if (answer == 0) {
+		hand_wait(v, m, sender);
+		return true;
 	}
-	hand_free(h);
+	if (answer == 1)
+		open = hand_settle(h, m);
+	if (answer == -1 || hand_over(h))
+		hand_free(h);
 	if (!open)
 		spool_release(m);
 	return !open;
@@ -522,7 +605,8 @@ hand_finish(struct hand *h)
 		spool_release(m);
 		m = NULL;
 	}
-	hand_free(h);
+	if (!fits || hand_over(h))
+		hand_free(h);
 	return m;
 }
 
@@ -533,7 +617,7 @@ expand_ready(struct vserver *v)
 	struct message *m = NULL;
 
 	for (struct hand *h = hands; h != NULL && m == NULL; h = next) {
-		int answer = h->owner == v ? hand_step(h) : 0;
+		int answer = h->owner == v && h->settled != now.tick ? hand_step(h) : 0;
 
 		next = h->next;
 		if (answer == 1)
@@ -544,6 +628,15 @@ expand_ready(struct vserver *v)
 		}
 	}
 	return m;
+}
+
+void
+expand_want(const struct vserver *v, msec *until)
+{
+	for (const struct hand *h = hands; h != NULL; h = h->next)
+		if (h->owner == v && h->sender == NULL && h->first < h->count && h->parts[h->first].u == NULL &&
+		    unfold_room(v->resolver, !oldest(h)))
+			*until = now.tick;
 }
 
 void

@@ -386,6 +386,12 @@ texts_add(struct texts *t, const char *text)
 	return 1;
 }
 
+bool
+texts_have(const struct texts *t, const char *text)
+{
+	return t->places > 0 && *texts_place(t, text) != 0;
+}
+
 void
 texts_free(struct texts *t)
 {

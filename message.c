@@ -140,6 +140,13 @@ envelope_once(struct envelope *e)
 }
 
 void
+envelope_choose_none(struct envelope *e)
+{
+	for (size_t i = 0; i < e->count; i++)
+		e->rcpt[i].chosen = false;
+}
+
+void
 envelope_free(struct envelope *e)
 {
 	for (size_t i = 0; i < e->count; i++)

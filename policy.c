@@ -320,6 +320,7 @@ policy_expand(const struct server *s, struct envelope *e)
 
 		args_drop(e->rcpt[i].args, "EXPANDED");
 		args_drop(e->rcpt[i].args, "RESOLVED");
+		args_drop(e->rcpt[i].args, "UNRESOLVED");
 		if (a == NULL)
 			continue;
 		if ((list = alias_expand(s, e, i, a)) == -1)

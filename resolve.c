@@ -49,6 +49,8 @@
 #define ADDRESSES_MAX 500	/* of an entry; those behind them are junk */
 #define UNSAID_QUIET  60000	/* ms, between two lines about those whom nobody could say */
 #define UNFOLDINGS_MAX 20	/* under way at a time */
+#define DN_MAX        2000	/* octets */
+#define OCTETS_MAX    (16 << 20)	/* of what is remembered */
 #define HELD_MAX     (20 * MEMBERS_MAX)	/* who was found, and is held: none but the first goes on */
 
 enum { REFERRED = 10, NO_DN = 34 };	/* of the codes of a result: what is no entry of his */
@@ -81,6 +83,7 @@ struct resolver {
 	long long *counts;
 	struct inquiry *buckets[BUCKETS];
 	struct line asked, known;
+	size_t octets;			/* of the answers that are known */
 	size_t unfoldings, held;	/* under way; found by all that have not ended */
 	msec quiet;			/* until this tick nothing more is said of what nobody could say */
 };
@@ -192,7 +195,7 @@ owner_read(struct person *p, const struct server *s, const struct ldap_entry *e)
 	struct path path;
 
 	for (const struct name *n = s->naming.owner; n != NULL && p->owner == NULL; n = n->next)
-		if ((v = ldap_value(e, n->text, NULL)) != NULL && strlen(v->octets) == v->n) {
+		if ((v = ldap_value(e, n->text, NULL)) != NULL && strlen(v->octets) == v->n && v->n < DN_MAX) {
 			p->entry = !address_read(s, v, &path);
 			p->owner = p->entry && strchr(v->octets, '=') == NULL ? NULL : text_copy(p->entry ? v->octets : path.text);
 			p->torn |= p->owner == NULL && (!p->entry || strchr(v->octets, '=') != NULL);
@@ -300,6 +303,12 @@ inquiry_place(struct resolver *r, const char *text, bool entry)
 	return at;
 }
 
+static size_t
+inquiry_octets(const struct inquiry *q)
+{
+	return sizeof *q + strlen(q->text) + q->person.mail.size + q->person.forward.size + (q->person.dn ? strlen(q->person.dn) : 0);
+}
+
 /* Nobody finds it any more; who looks at it may go on. */
 static void
 inquiry_unlink(struct inquiry *q)
@@ -309,6 +318,8 @@ inquiry_unlink(struct inquiry *q)
 
 	if (*at == q)
 		*at = q->chain;
+	if (q->search == NULL)
+		r->octets -= inquiry_octets(q);
 	line_remove(q->search != NULL ? &r->asked : &r->known, q);
 	q->resolver = NULL;
 }
@@ -490,7 +501,8 @@ inquiry_settle(struct inquiry *q)
 	q->search = NULL;
 	line_add(&r->known, q);
 	q->expires = now.tick + (q->person.known == KNOWN_LATER ? 0 : r->server->naming.cache[q->person.known == KNOWN_NOBODY]);
-	while (r->known.count > REMEMBERED && r->known.last->users == 0)
+	r->octets += inquiry_octets(q);
+	while ((r->known.count > REMEMBERED || r->octets > OCTETS_MAX) && r->known.last != q && r->known.last->users == 0)
 		inquiry_free(r->known.last);
 }
 
@@ -652,11 +664,11 @@ item_add(struct unfolding *u, const char *text, int kind)
 
 /* This one is meant. */
 static void
-found_add(struct unfolding *u, const char *address, const char *host, bool open)
+found_add(struct unfolding *u, const char *address, const char *host, int how)
 {
 	size_t most = (size_t)u->resolver->server->naming.size_limit;
 	struct found *more = u->found_count < most ? grow(u->found, &u->found_room, u->found_count, sizeof *more) : NULL;
-	struct found f = { NULL, NULL, open };
+	struct found f = { NULL, NULL, how };
 
 	u->full |= u->found_count == most;
 	if (more != NULL) {
@@ -677,10 +689,10 @@ found_add(struct unfolding *u, const char *address, const char *host, bool open)
 static void
 address_take(struct unfolding *u, const char *address)
 {
-	if (config_local(u->resolver->server, address))
-		item_add(u, address, ITEM_ADDRESS);
-	else
-		found_add(u, address, NULL, false);
+	bool ours = config_local(u->resolver->server, address);
+
+	if (item_add(u, address, ours ? ITEM_ADDRESS : ITEM_SEEN) && !ours)
+		found_add(u, address, NULL, FOUND_MEANT);
 }
 
 static void
@@ -703,12 +715,15 @@ person_take(struct unfolding *u, const struct person *p, const char *address)
 	const struct buf *f = &p->forward;
 
 	if (own == NULL && (p->junk || f->len == 0)) {
-		missing_add(u, p->dn ? p->dn : "", "it has no address");
+		missing_add(u, p->dn, "it has no address");
+		return;
+	}
+	if (p->junk && !policy_asks(s, own)) {
+		missing_add(u, p->dn, "its forwarding address, or host, is none");
 		return;
 	}
 	if (p->junk) {
-		u->later |= !policy_asks(s, own);
-		found_add(u, own, NULL, true);		/* he waits, not those who are in a group with him */
+		found_add(u, own, NULL, FOUND_JUNK);	/* he waits, not those who are in a group with him */
 		return;
 	}
 	for (size_t at = 0; at < f->len; at += strlen(f->data + at) + 1) {
@@ -722,16 +737,16 @@ person_take(struct unfolding *u, const struct person *p, const char *address)
 		if (*to == '@' || strlen(to) > PATH_OCTETS)
 			missing_add(u, to, "it is no address");
 		else if (p->host != NULL || (own != NULL && text_compare(own, to) == 0))
-			found_add(u, p->host ? to : first, p->host, false);
+			found_add(u, p->host ? to : first, p->host, FOUND_MEANT);
 		else
 			address_take(u, to);
 	}
 	if (f->len > 0)
 		return;
-	if (address == NULL && p->host == NULL && config_local(s, first) && !policy_asks(s, first))
+	if (p->host == NULL && config_local(s, first) && !policy_asks(s, first))
 		address_take(u, first);			/* our files come first */
 	else
-		found_add(u, first, p->host, false);
+		found_add(u, first, p->host, FOUND_MEANT);
 }
 
 /* ---- probes ---------------------------------------------------------------------------------------- */
@@ -749,12 +764,12 @@ address_begin(struct unfolding *u, const char *address)
 	u->list |= alias == 1 && e.count > 1;
 	for (size_t i = 0; i < e.count; i++)
 		if (text_compare(e.rcpt[i].address, address) == 0)
-			found_add(u, address, NULL, false);
+			found_add(u, address, NULL, FOUND_MEANT);
 		else
 			address_take(u, e.rcpt[i].address);
 	envelope_free(&e);
 	if (alias == 0 && !policy_asks(s, address))
-		found_add(u, address, NULL, !config_exists(s, address));
+		found_add(u, address, NULL, config_exists(s, address) ? FOUND_MEANT : FOUND_OPEN);
 	return alias == 0 && policy_asks(s, address);
 }
 
@@ -890,7 +905,7 @@ item_answered(struct unfolding *u, struct probe *b, const struct person *p)
 		break;
 	case KNOWN_NOBODY:
 		if (address != NULL)
-			found_add(u, address, NULL, true);
+			found_add(u, address, NULL, FOUND_OPEN);
 		else
 			missing_add(u, text, p->words ? p->words : "there is no such entry");
 		break;
@@ -930,15 +945,19 @@ members_take(struct unfolding *u, struct probe *b, const struct ldap_entry *e)
 			if (range_next(v->name) > b->asked && strlen(a->text) < sizeof b->attribute) {
 				b->from = range_next(v->name);
 				memcpy(b->attribute, a->text, strlen(a->text) + 1);
+				u->full |= b->from > ITEMS_MAX;
 			}
-			item_add(u, v->octets, ITEM_ENTRY);
+			if (v->n < DN_MAX)
+				item_add(u, v->octets, ITEM_ENTRY);
+			else
+				missing_add(u, v->octets, "it is too long");
 		}
 	for (const struct name *a = n->member_address; a != NULL; a = a->next)
 		for (v = NULL; (v = ldap_value(e, a->text, v)) != NULL; )
 			if (!address_read(u->resolver->server, v, &p))
 				missing_add(u, v->octets, "it is no address");
 			else if (u->items[by].kind == ITEM_ADDRESS && text_compare(u->texts.text[by], p.text) == 0)
-				found_add(u, p.text, NULL, false);	/* the mailbox behind an alias */
+				found_add(u, p.text, NULL, FOUND_MEANT);	/* the mailbox behind an alias */
 			else
 				address_take(u, p.text);
 }
@@ -1027,11 +1046,11 @@ unfold_fate(struct unfolding *u)
 		return fate_is(u, FATE_LATER, *u->words ? NULL : "4.4.3 the directory cannot be asked now");
 	if (u->full)
 		return fate_is(u, FATE_FAILED, "5.2.4 it stands for more recipients than are allowed");
-	if (!u->known && u->found_count == 1 && f->open)
+	if (!u->known && u->found_count == 1 && f->how == FOUND_OPEN)
 		return fate_is(u, FATE_NOBODY, "5.1.1 nobody of this name lives here");
 	if (u->found_count == 0 && u->list)
 		return fate_is(u, FATE_FAILED, "5.2.4 the group has no member with an address");
-	if ((himself && f->open) || (u->found_count == 0 && u->missing > 0))
+	if ((himself && f->how == FOUND_JUNK) || (u->found_count == 0 && u->missing > 0))
 		return fate_is(u, FATE_LATER, "4.3.5 the directory does not say where this mail goes: the forwarding address, or host, in its entry is none");
 	if (u->found_count == 0)
 		return fate_is(u, FATE_FAILED, "5.4.6 the forwarding addresses in the directory go round in circles");

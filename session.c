@@ -288,7 +288,7 @@ recipient_allowed(struct session *s, const struct path *p)
 {
 	struct verdict v = policy_recipient(s->conf, &s->client, p);
 
-	if (v.reply == R_RECIPIENT && v.ask && s->owner->resolver != NULL)
+	if (v.reply == R_RECIPIENT && v.ask)
 		return 1;
 	if (v.reply == R_RECIPIENT && v.local && v.members == 0 && !drop_quota(s->owner, p->text))
 		v = (struct verdict){ .reply = R_QUOTA, .setting = "quota" };
@@ -408,11 +408,11 @@ recipient_ask(struct session *s, const char *address, const char *args)
 		reply(s, R_DIRECTORY_LATER, address);
 		return;
 	}
-	a->inquiry = inquiry_begin(s->owner->resolver, address);
+	a->inquiry = s->owner->resolver ? inquiry_begin(s->owner->resolver, address) : NULL;
 	a->address = text_copy(address);
 	a->args = args ? text_copy(args) : NULL;
 	s->state = LOOKING;
-	if (s->ahead == 0)
+	if (s->ahead == 0 && s->owner->resolver != NULL)
 		recipients_ahead(s);
 	asking_answered(s);		/* it may be known */
 }

@@ -742,8 +742,8 @@ enum fate {
 /* Somebody who is meant in the end. */
 struct found {
 	char *address, *host;	/* the host, or NULL */
-	bool open;		/* to be asked about when his turn comes: nobody knows
-				 * him now, or where his mail goes */
+	enum { FOUND_MEANT, FOUND_OPEN, FOUND_JUNK } how;	/* the others are asked about when their
+				 * turn comes: nobody knows him now, or where his mail goes */
 };
 
 struct resolver;		/* a server's questions to its directory; resolve.c only */
@@ -753,7 +753,7 @@ struct probe;			/* one, about whatever an unfolding comes to; resolve.c only */
 #define PROBES 16		/* that one unfolding has under way */
 
 struct unfold_item {
-	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_GROUP, ITEM_SEEN } kind;	/* SEEN: an entry of which all is known */
+	enum { ITEM_ADDRESS, ITEM_ENTRY, ITEM_GROUP, ITEM_SEEN } kind;	/* SEEN: of which all is known */
 	size_t by;		/* the item it was come to by */
 };
 
@@ -1103,6 +1103,7 @@ int text_lower(int c);
 uint32_t text_hash(const char *s, uint32_t seed);	/* FNV-1a, folded; of any case the same */
 /* 1 it is new, and the last one; 0 it is there, -1 memory is out. */
 int texts_add(struct texts *t, const char *text);
+bool texts_have(const struct texts *t, const char *text);
 void texts_free(struct texts *t);		/* idempotent, on a zeroed one too */
 /* A number of octets, at most UNLIMITED, *end behind its digits; -1: none. */
 long long text_octets(const char *text, const char **end);
@@ -1439,6 +1440,7 @@ long envelope_read(struct envelope *e, const char *text, size_t n, const char *d
     const char **why);
 /* The same from a file of our own: *why is NULL when the system failed, see errno. */
 long envelope_load(int fd, struct envelope *e, const char **why);
+void envelope_choose_none(struct envelope *e);
 /* Is this word, such as "BODY=BINARYMIME", among the parameters?  They may be NULL. */
 bool args_have(const char *args, const char *word);
 void args_drop(char *args, const char *word);	/* with its =VALUE, in place */
@@ -1902,6 +1904,7 @@ enum fate unfold_wait(struct unfolding *u);
 bool expand_take(struct vserver *v, struct message *m);
 /* One of those about whom all is known, to be delivered; or NULL. */
 struct message *expand_ready(struct vserver *v);
+void expand_want(const struct vserver *v, msec *until);
 /* Nothing of v is asked any more; it is looked at again now, or not. */
 void expand_forget(struct vserver *v, bool again);
 

@@ -752,6 +752,7 @@ vservers_want(struct pollfd *slot, msec *until)
 		resolver_want(v->resolver, &slot[n++], until);
 		if (v->delivers) {
 			spool_want(v->spool, until);
+			expand_want(v, until);
 			pickup_want(v->pickup, until);
 			watch_want(v->watch, until);
 		}

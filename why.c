@@ -163,7 +163,7 @@ print_found(const struct question *q)
 	row(NULL, "would be passed on to %lu %s", (unsigned long)u->found_count, u->found_count == 1 ? "address" : "addresses");
 	for (size_t i = 0; i < u->found_count && i < FOUND_SHOWN; i++)
 		row(NULL, "    %s%s%s%s", u->found[i].address, u->found[i].host ? " at the host " : "", u->found[i].host ? u->found[i].host : "",
-		    u->found[i].open ? ", about whom is asked again" : "");
+		    u->found[i].how != FOUND_MEANT ? ", about whom is asked again" : "");
 	if (u->found_count > FOUND_SHOWN)
 		row(NULL, "    and others");
 	if (u->missing > 0)

@@ -31,6 +31,17 @@ entry() {
 	entry Far contact mail f@far.example
 	entry Dead contact mail dead@example.org targetAddress gone@example.org
 	entry ToList contact mail tolist@example.org targetAddress gown@example.org
+
+	printf '%s\n' 'dn: cn=Ext,dc=out' 'objectClass: contact' 'mail: ext@far.example' 'targetAddress: X400:c=de' ''
+	printf '%s\n' 'dn: cn=Lost,dc=out' 'objectClass: contact' 'mail: lost@example.org' 'targetAddress: X400:c=de' ''
+	printf '%s\n' 'dn: cn=Back,dc=out' 'objectClass: contact' 'mail: info2@example.org' 'targetAddress: X400:c=de' ''
+	entry GExt group mail gext@example.org member cn=Ext,dc=out member cn=Jo,$base
+	entry GLost group mail glost@example.org member cn=Lost,dc=out member cn=Jo,$base
+	entry Info2 group mail info2@example.org member cn=Back,dc=out member cn=Jo,$base
+	entry FF user mail files@example.org mail ff@example.org
+	entry Three group mail three@example.org member cn=T1,$base member cn=T2,$base
+	entry T1 group mail t1@example.org mgrp x@far.example mgrp y@far.example mgrp jo@example.org
+	entry T2 group mail t2@example.org mgrp Y@far.example mgrp x@far.example member cn=Jo,$base managedBy al@example.org
 	entry Nohost contact mail nohost@example.org mailHost nohost.invalid
 	entry Host contact mail host@example.org mailHost box.test.
 	entry Big user mail big@example.org $(i=0; while [ $i -lt 600 ]; do echo "mail a$i@example.org"; i=$((i + 1)); done)
@@ -45,14 +56,14 @@ wait_for 'grep -q "listening on" directory.log'
 spawn sink "$sink"
 wait_for 'grep -q listening sink.log'
 echo '127.0.0.1 box.test' >hosts
-echo 'lists: gown' >aliases
+printf '%s\n' 'lists: gown' 'files: jo' >aliases
 cat >conf <<E
 resolver 127.0.0.1:1
 hosts hosts
 server s {
     general { listen 127.0.0.1:0; hostname mail.example.org; mailroot m }
     access { relay only 127.0.0.0/8 }
-    delivery { port $(sed -n 's/^sink listening on .*://p' sink.log); smart-host [127.0.0.1]; retry 1s; local-retry 1s }
+    delivery { port $(sed -n 's/^sink listening on .*://p' sink.log); smart-host [127.0.0.1]; retry 1s; local-retry 1s; glitch-retry 1s 3 }
     ldap-routing {
 	server ldap://$(sed -n 's/.*listening on //p' directory.log); base $base
 	member-address-attribute mgrp; host-attribute mailHost
@@ -94,12 +105,22 @@ mail '' '<al@example.net>' '<a599@example.org>'
 is "$(here)" 'al big ' 'an alias of our domain; one with too many addresses'
 mail '' '<h1@example.org>' '<h2@example.org>'
 is "$(there | wc -w | tr -d ' ')" 6000 'members of both groups'
+mail '' '<three@example.org>' '<t2@example.org>' '<T1@example.org>'
+is "$(here)| $(there)" 'jo | x@far.example y@far.example ' 'three, by many ways'
 ok 'once'
 
 send '' '<gjunk@example.org>'
 wait_for '[ "$(here)" = "jo " ] && grep -q "deferred.*to=<junk@example.org>.*4.3.5" server.log'
 is "$(ls m/Queue | grep -c eml)" 1 'he waits, alone'
 rm m/Queue/*
+for i in glost:lost info2:info2; do		# by his entry alone, or by the list's own address
+	send '' "<${i%:*}@example.org>"
+	wait_for '[ "$(here)" = "jo " ] && [ "$(grep -c "deferred.*to=<'${i#*:}'@example.org>.*4.3.5" server.log)" -ge 3 ]'
+	is "$(here) $(ls m/Queue | grep -c eml)" 'jo  1' "$i waits, alone"
+	rm m/Queue/*
+done
+mail '' '<gext@example.org>' '<ff@example.org>'
+is "$(here)" 'jo ' 'one elsewhere is left out; an address that our files know'
 ok 'junk'
 
 mail '' '<gself@example.org>'
