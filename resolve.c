@@ -48,7 +48,7 @@
 #define ENTRY_ATTRIBUTES 40	/* that are asked for */
 #define ADDRESSES_MAX 500	/* of an entry; those behind them are junk */
 #define UNSAID_QUIET  60000	/* ms, between two lines about those whom nobody could say */
-#define UNFOLDINGS_MAX 20	/* under way at a time */
+#define UNFOLDINGS_MAX 10	/* under way at a time */
 #define DN_MAX        2000	/* octets */
 #define OCTETS_MAX    (16 << 20)	/* of what is remembered */
 #define HELD_MAX     (20 * MEMBERS_MAX)	/* who was found, and is held: none but the first goes on */

@@ -337,7 +337,8 @@ const struct setting settings[] = {
 	{ LDAP, NAMES, "filter", S(naming.filters), "", 0, 0, NULL,
 	  "not in the model",
 	  "The filter that finds an address (RFC 4515); in it %s is the address, %u what stands before its @, %d its domain. "
-	  "Of several the next one is asked when those before it have found nothing. "
+	  "Of several the next one is asked when those before it have found nothing; and then, of an address in an alias of the default domain, "
+	  "all of them for the same name in that. "
 	  "Several entries for one address are a mistake in the directory, and mail for it waits until it is mended." },
 	{ LDAP, NAMES, "mail-attribute", S(naming.mail), "", 0, 0, NULL,
 	  "not in the model",
@@ -385,7 +386,7 @@ const struct setting settings[] = {
 	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
 	  "Local domain: Drop directory",
 	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only. "
-	  "'maildir:DIR' is a Maildir, for mail readers; with %u in DIR each recipient has one of his own, named as he is in 'recipients', "
+	  "'maildir:DIR' is a Maildir, for mail readers; with %u in DIR each recipient has one of his own, named as he is in 'recipients', or by his first address in the directory, "
 	  "which must be given then. Its files end lines in LF, and begin with Return-Path and Delivered-To instead of x- lines." },
 	{ DOMAIN, SIZE, "quota", D(quota), "unlimited", 1024, UNLIMITED, NULL,
 	  "Local domain: Enable drop directory quota",
