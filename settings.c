@@ -386,8 +386,8 @@ const struct setting settings[] = {
 	{ DOMAIN, TEXT, "drop", D(drop), "Drop", 0, 0, NULL,
 	  "Local domain: Drop directory",
 	  "The folder where mail for this domain and its aliases is delivered, relative to the mailroot. In the default domain only. "
-	  "'maildir:DIR' is a Maildir, for mail readers; with %u in DIR each recipient has one of his own, named as he is in 'recipients', or by his first address in the directory, "
-	  "which must be given then. Its files end lines in LF, and begin with Return-Path and Delivered-To instead of x- lines." },
+	  "'maildir:DIR' is a Maildir, for mail readers; with %u in DIR each recipient has one of his own, named as he is in 'recipients', or by his first address in the directory; "
+	  "one of the two must be there then. Its files end lines in LF, and begin with Return-Path and Delivered-To instead of x- lines." },
 	{ DOMAIN, SIZE, "quota", D(quota), "unlimited", 1024, UNLIMITED, NULL,
 	  "Local domain: Enable drop directory quota",
 	  "How many octets the drop folder, or each Maildir, may hold. Beyond it recipients are answered 452 4.2.2 and mail already accepted waits in Queue. "
